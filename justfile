@@ -1,0 +1,26 @@
+# Thin names over script/; see CONTRIBUTING.md.
+
+set positional-arguments
+
+_default:
+    @just --list --unsorted
+
+# demur from this checkout; without arguments, `demur up`
+@run *ARGS:
+    script/run "$@"
+
+# all that CI does; with arguments, pytest alone
+@test *ARGS:
+    script/test "$@"
+
+# what demur costs, beside no proxy and beside others
+@bench *ARGS:
+    "$(script/setup dev)/bin/python" -m bench "$@"
+
+# format, ruff, types, imports
+@lint:
+    script/lint
+
+# mends what ruff can
+@fmt:
+    script/lint --fix

@@ -1,0 +1,198 @@
+"""What is written from the code: ``python -m script.docs`` writes it, and ``tests/test_docs.py`` holds it to the code.
+
+``schemas/json/*.json``, ``docs/records.md``, ``docs/settings.md`` and ``docs/commands.md``. Descriptions are the docstrings that stand
+under the fields of ``schemas``.
+"""  # noqa: INP001 - run with -m, never imported by the package
+
+import ast
+import inspect
+import json
+import re
+from collections.abc import Iterator
+from enum import StrEnum
+from pathlib import Path
+from types import ModuleType, UnionType
+from typing import Any, Union, get_args, get_origin, get_type_hints
+
+import click
+import msgspec
+from msgspec import Struct
+from msgspec.structs import FieldInfo, fields
+
+from schemas import labels, records
+from schemas.settings import PLANNED, Settings
+
+ROOT = Path(__file__).parent.parent
+RECORDS: tuple[type[Struct], ...] = (records.Refusal, records.Attempt, records.Segment, records.Traffic)
+VOCABULARIES: tuple[type[StrEnum], ...] = (
+    labels.Kind,
+    labels.Stage,
+    labels.Outcome,
+    labels.Role,
+    labels.Verdict,
+    labels.Result,
+    labels.Label,
+    labels.Source,
+)
+_TYPES = {str: "text", int: "integer", float: "number", bool: "true or false", dict: "object", type(None): "null"}
+
+
+def written() -> dict[Path, str]:
+    """Every generated file with what it has to say."""
+    schemas = {ROOT / f"schemas/json/{record.__name__.lower()}.json": schema(record) for record in RECORDS}
+    return schemas | {
+        ROOT / "docs/records.md": _page(_records()),
+        ROOT / "docs/settings.md": _page(_settings()),
+        ROOT / "docs/commands.md": _page(_commands()),
+    }
+
+
+def schema(record: type[Struct]) -> str:
+    """A record's JSON Schema (2020-12), with a description for each property."""
+    made = msgspec.json.schema(record)
+    for name, definition in made["$defs"].items():
+        home = records if hasattr(records, name) else labels
+        for field, text in _docstrings(home)[name].items():
+            if field in definition.get("properties", {}):
+                definition["properties"][field]["description"] = _plain(text)
+    return json.dumps({"$schema": "https://json-schema.org/draft/2020-12/schema", **made}, indent=2) + "\n"
+
+
+def _records() -> Iterator[str]:
+    yield _head("Records", "schemas/records.py and schemas/labels.py")
+    yield _cell(inspect.cleandoc(records.__doc__ or "").partition("\n\n")[2])
+    yield (
+        "`demur list --json` gives the fields of a refusal up to `sources`, one object a line. `demur show --json` gives one object: all of"
+        " them, and `segments` (without `content`, which holds the text itself where `--content` was asked for), `candidates`, `attempts`,"
+        " `advice`, `incident` and `annotations`."
+    )
+    yield "The same as JSON Schema: " + ", ".join(
+        f"[{record.__name__.lower()}](../schemas/json/{record.__name__.lower()}.json)" for record in RECORDS
+    )
+    for record in RECORDS:
+        hints, told = get_type_hints(record), _docstrings(records)[record.__name__]
+        yield f"## {record.__name__}"
+        yield inspect.cleandoc(record.__doc__ or "")
+        yield _table(
+            ("field", "type", ""),
+            [(f"`{name}`", _type(hints[name]), told.get(name, "")) for name in record.__struct_fields__],
+        )
+    for vocabulary in VOCABULARIES:
+        told = _docstrings(labels)[vocabulary.__name__]
+        yield f"## {vocabulary.__name__}"
+        yield inspect.cleandoc(vocabulary.__doc__ or "")
+        yield _table(("value", ""), [(f"`{member.value}`", told.get(member.name, "")) for member in vocabulary])
+
+
+def _settings() -> Iterator[str]:
+    yield _head("Settings", "schemas/settings.py")
+    yield (
+        "`demur.toml` stands in the user's config folder (`~/.config/demur` on Linux); `--config` or `DEMUR_CONFIG` names another. A flag"
+        " goes before the environment, the environment before the file, the file before the default. A list in the environment is separated"
+        " by commas. `demur doctor` shows what is set, and where."
+    )
+    hints = get_type_hints(Settings, include_extras=True)
+    plain = [field for field in fields(Settings) if not _is_table(hints[field.name])]
+    yield _setting_table(plain, hints, "")
+    for field in fields(Settings):
+        if _is_table(table := hints[field.name]):
+            yield f"## [{field.name}]"
+            yield inspect.cleandoc(table.__doc__ or "").partition(": ")[2].capitalize()
+            yield _setting_table(list(fields(table)), get_type_hints(table, include_extras=True), f"{field.name}.")
+    names = ", ".join(f"`[{name}]`" for name in PLANNED)
+    yield f"## Not built yet\n\nA file may have {names} already: what stands there changes nothing, and `demur doctor` says so."
+
+
+def _setting_table(listed: list[FieldInfo], hints: dict[str, Any], prefix: str) -> str:
+    rows: list[tuple[str, ...]] = []
+    for field in listed:
+        default = field.default_factory() if field.default is msgspec.NODEFAULT else field.default
+        variable = "DEMUR_" + (prefix + field.name).replace(".", "_").upper()
+        (meta,) = hints[field.name].__metadata__
+        rows.append((f"`{field.name}`", f"`{json.dumps(default)}`", f"`{variable}`", meta.description))
+    return _table(("setting", "default", "environment", ""), rows)
+
+
+def _commands() -> Iterator[str]:
+    from proxy.cli import main
+
+    yield _head("Commands", "--help")
+    yield from _helps(main, "demur")
+
+
+def _helps(command: click.Command, name: str) -> Iterator[str]:
+    context = click.Context(command, info_name=name, terminal_width=100, max_content_width=100)
+    yield f"## {name}\n\n```text\n{command.get_help(context)}\n```"
+    if isinstance(command, click.Group):
+        for inner in command.list_commands(context):
+            found = command.get_command(context, inner)
+            assert found is not None
+            yield from _helps(found, f"{name} {inner}")
+
+
+def _head(title: str, origin: str) -> str:
+    return f"# {title}\n\n<!-- Written by `python -m script.docs` from {origin}. -->"
+
+
+def _page(parts: Iterator[str]) -> str:
+    return "\n\n".join(part for part in parts if part) + "\n"
+
+
+def _table(titles: tuple[str, ...], rows: list[tuple[str, ...]]) -> str:
+    cells = [titles, tuple("---" for _ in titles), *(tuple(_cell(cell) for cell in row) for row in rows)]
+    return "\n".join(f"| {' | '.join(row)} |" for row in cells)
+
+
+def _cell(text: str) -> str:
+    return " ".join(_null(text).replace("``", "`").replace("|", "\\|").split())
+
+
+def _plain(text: str) -> str:
+    return " ".join(_null(text).replace("``", "").split())
+
+
+def _null(text: str) -> str:
+    """Python's None is JSON's null."""
+    return re.sub(r"\bNone\b", "null", text)
+
+
+def _is_table(hint: Any) -> bool:
+    return isinstance(hint, type) and issubclass(hint, Struct)
+
+
+def _type(hint: Any) -> str:
+    if get_origin(hint) in (Union, UnionType):
+        return " or ".join(map(_type, get_args(hint)))
+    if get_origin(hint) is list:
+        return f"list of {_type(get_args(hint)[0])}"
+    if isinstance(hint, type) and issubclass(hint, StrEnum):
+        return f"[{hint.__name__}](#{hint.__name__.lower()})"
+    return _TYPES[get_origin(hint) or hint]
+
+
+def _docstrings(module: ModuleType) -> dict[str, dict[str, str]]:
+    """Class -> field or member -> the text that stands under it."""
+    found: dict[str, dict[str, str]] = {}
+    for defined in ast.parse(inspect.getsource(module)).body:
+        if not isinstance(defined, ast.ClassDef):
+            continue
+        texts = found[defined.name] = {}
+        for above, below in zip(defined.body, defined.body[1:], strict=False):
+            target = (
+                above.target
+                if isinstance(above, ast.AnnAssign)
+                else above.targets[0]
+                if isinstance(above, ast.Assign)
+                else None
+            )
+            match target, below:
+                case ast.Name(id=name), ast.Expr(value=ast.Constant(value=str(text))):
+                    texts[name] = text
+    return found
+
+
+if __name__ == "__main__":
+    for path, text in written().items():
+        path.parent.mkdir(exist_ok=True)
+        path.write_text(text, "utf-8")
+        print(path.relative_to(ROOT))  # noqa: T201 - a script
