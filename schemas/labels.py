@@ -1,0 +1,110 @@
+"""The vocabularies. A category is not among them: it is an open set and is kept as the API said it."""
+
+from enum import StrEnum
+
+
+class Kind(StrEnum):
+    """By which mechanism a request was declined."""
+
+    REFUSAL = "refusal"
+    """The structured one: ``stop_reason == "refusal"``."""
+    POLICY_ERROR = "policy_error"
+    """An error body that names a usage policy or a safeguard."""
+    OUTPUT_FILTER = "output_filter"
+    """``400 Output blocked by content filtering policy``: about reproducing material, another mechanism."""
+    SOFT_REFUSAL = "soft_refusal"
+    """The model's own words. Off by default."""
+    UNCLASSIFIED = "unclassified"
+    """Smells of a refusal and fits no rule: for a person to look at."""
+
+
+class Stage(StrEnum):
+    """When the request was declined."""
+
+    BEFORE_OUTPUT = "before_output"
+    """No content block had been sent."""
+    MID_STREAM = "mid_stream"
+    """Some content block (thinking counts) had been sent."""
+
+
+class Outcome(StrEnum):
+    """How the request ended for the person who asked."""
+
+    REFUSED = "refused"
+    RECOVERED_BY_DEMUR = "recovered_by_demur"
+    RECOVERED_BY_API = "recovered_by_api"
+    RECOVERED_BY_CLIENT = "recovered_by_client"
+    UNKNOWN = "unknown"
+
+
+class Result(StrEnum):
+    """How a Messages request ended, for the traffic counts: the denominator of every rate."""
+
+    ANSWERED = "answered"
+    REFUSED = "refused"
+    RECOVERED_BY_DEMUR = "recovered_by_demur"
+    RECOVERED_BY_API = "recovered_by_api"
+    RECOVERED_BY_CLIENT = "recovered_by_client"
+    OUTPUT_FILTER = "output_filter"
+    POLICY_ERROR = "policy_error"
+    UNCLASSIFIED = "unclassified"
+    ERROR = "error"
+    """An HTTP error or an ``error`` event that no rule takes for a refusal."""
+    CUT = "cut"
+    """The stream ended before the message did, or the client left."""
+    UNREADABLE = "unreadable"
+    """Passed on, but demur could not read it (unknown encoding, a decompression bomb, not JSON)."""
+
+
+class Role(StrEnum):
+    """What the client wanted the request for."""
+
+    MAIN = "main"
+    SUBAGENT = "subagent"
+    COMPACTION = "compaction"
+    TITLE = "title"
+    CLASSIFIER = "classifier"
+    COUNT_TOKENS = "count_tokens"
+    OTHER = "other"
+
+
+class Verdict(StrEnum):
+    """A person's judgement."""
+
+    UNKNOWN = "unknown"
+    FALSE_POSITIVE = "false_positive"
+    CORRECT = "correct"
+    UNSURE = "unsure"
+
+
+class Source(StrEnum):
+    """Who saw it. Importers add the names of other tools' captures."""
+
+    GATEWAY = "gateway"
+    MITMPROXY = "mitmproxy"
+    FLOW = "flow"
+
+
+class Label(StrEnum):
+    """What a segment of a request body is. From structure first, known markers second, ``other`` when unsure."""
+
+    ATTRIBUTION = "attribution"
+    """Claude Code's ``x-anthropic-billing-header`` block."""
+    SYSTEM = "system"
+    """A part of the system prompt."""
+    SYSTEM_MESSAGE = "system_message"
+    """A message of role ``system`` inside ``messages``."""
+    REMINDER = "reminder"
+    """A ``<system-reminder>`` that the client put into a user turn."""
+    TOOL = "tool"
+    """The definition of one tool."""
+    USER_TEXT = "user_text"
+    ASSISTANT_TEXT = "assistant_text"
+    THINKING = "thinking"
+    TOOL_USE = "tool_use"
+    TOOL_RESULT = "tool_result"
+    MEDIA = "media"
+    """An image or a document."""
+    FALLBACK = "fallback"
+    """A seam that an earlier fallback left in the history."""
+    OTHER = "other"

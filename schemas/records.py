@@ -1,0 +1,152 @@
+"""The records: one msgspec Struct a table. Field names are those of ``docs/records.md`` and never change their meaning.
+
+Times are ISO 8601 in UTC with milliseconds and a ``Z``. Sizes are bytes, durations milliseconds. What is not known is
+None, never a guess.
+"""
+
+from msgspec import Struct, field
+
+from schemas.labels import Kind, Outcome, Result, Role, Stage, Verdict
+
+
+class Refusal(Struct, kw_only=True):
+    """One declined request: what the API said, who had asked, and how it ended. No prompt text."""
+
+    id: str
+    """A ULID: 26 characters of Crockford base 32, in order of time."""
+    at: str
+    """When the request reached demur."""
+    source: str
+    """A ``Source``, or the name that an importer gives."""
+    kind: Kind
+    evidence: str
+    """Where it was seen: a JSON path such as ``message_delta.stop_reason``, or ``rule:NAME`` where wording decided."""
+    confidence: float
+    """1.0 where structure decided, less where wording did."""
+    category: str | None = None
+    """As the API said it; an open set."""
+    explanation: str | None = None
+    """As the API said it, secrets taken out. To be shown, never to be matched."""
+    stage: Stage | None = None
+    output_tokens: int | None = None
+    """As the API counted them, like the other counts of tokens."""
+    ms_to_refusal: int | None = None
+    """From the request's arrival to the event that declined it."""
+    model: str | None = None
+    """The model that was asked for."""
+    answered_by: str | None = None
+    """The model that answered in the end, where one did."""
+    outcome: Outcome = Outcome.UNKNOWN
+    """How it ended for the person who asked."""
+    request_id: str | None = None
+    """The API's own, from the head of its answer: what its support asks for."""
+    message_id: str | None = None
+    """``msg_...``, where the answer was a message."""
+    session_id: str | None = None
+    """The client's own name for the conversation."""
+    agent_id: str | None = None
+    """Set for sub-agents only."""
+    role: Role = Role.OTHER
+    """What the client wanted the request for."""
+    client: str | None = None
+    """As its User-Agent says, e.g. ``claude-cli``."""
+    client_version: str | None = None
+    entrypoint: str | None = None
+    """How the client was started, e.g. ``cli`` or ``sdk-cli``."""
+    user: str | None = None
+    project: str | None = None
+    """The last part of the working directory that the client named."""
+    fingerprint: str | None = None
+    """One hash for what the last turn of the user said: the same words again have the same."""
+    verdict: Verdict = Verdict.UNKNOWN
+    """A person's, never demur's."""
+    domain: str | None = None
+    """A person's word for the field of work."""
+    tags: list[str] = field(default_factory=list)
+    sources: list[str] = field(default_factory=list)
+    """All witnesses; the first is ``source``."""
+    status: int | None = None
+    """The HTTP status of the response."""
+    streamed: bool | None = None
+    """Whether the client asked for a stream."""
+    input_tokens: int | None = None
+    cache_read_tokens: int | None = None
+    cache_write_tokens: int | None = None
+    exact: bool | None = None
+    """Whether the stored request is the sent one to the byte; None where none was stored."""
+    replacements: int = 0
+    """How many secrets were replaced in the stored request."""
+    headers: dict[str, str] = field(default_factory=dict)
+    """Request headers of the allow list, names in lower case."""
+
+
+class Attempt(Struct, kw_only=True):
+    """One model's try at a declined request, in order; the client's, the API's own, or demur's."""
+
+    n: int
+    by: str
+    """``client``, ``api`` or ``demur``: who sent it to this model."""
+    model: str | None
+    outcome: Result
+    category: str | None = None
+    input_tokens: int | None = None
+    output_tokens: int | None = None
+
+
+class Segment(Struct, kw_only=True):
+    """A labelled part of a request body. Its text is kept apart, under ``content``."""
+
+    n: int
+    """Its place in the request, from 0."""
+    label: str
+    """What it is: a ``Label``."""
+    path: str
+    """Where it stands, e.g. ``messages[3].content[0]``."""
+    tool: str | None = None
+    """The tool that it defines, calls or answers."""
+    media: str | None = None
+    """The media type of an image or a document."""
+    bytes: int
+    """Of its JSON, as it was sent."""
+    tokens_est: int
+    """Estimated, from its text alone."""
+    hash: str
+    """Its identity, ``b2:`` and 32 hex digits: of the redacted content without ``cache_control``, a string and a list of
+    one text block alike, without the volatile part of the attribution block."""
+    content: str
+    """The key under which its exact (redacted) JSON is stored; the same scheme as ``hash``."""
+    new: bool | None = None
+    """Whether it was absent from the last accepted request of the session; None where that is not known."""
+
+
+class Traffic(Struct, frozen=True, kw_only=True):
+    """The key of one traffic count: all Messages requests of one hour that agree in these. No content."""
+
+    hour: str
+    """``2026-11-23T14``, UTC."""
+    model: str = ""
+    answered_by: str = ""
+    client: str = ""
+    client_version: str = ""
+    entrypoint: str = ""
+    role: str = ""
+    user: str = ""
+    outcome: str = ""
+    """A ``Result``."""
+
+
+class Entry(Struct, kw_only=True):
+    """What is handed to the writer, and what one spool entry holds: all that belongs together and lands together."""
+
+    refusals: list[Refusal] = field(default_factory=list)
+    attempts: list[Attempt] = field(default_factory=list)
+    """Of the first refusal."""
+    segments: list[Segment] = field(default_factory=list)
+    """Of the first refusal, in order."""
+    contents: dict[str, bytes] = field(default_factory=dict)
+    """Content key -> the segment's JSON."""
+    skeleton: list[bytes | str] | None = None
+    """The body in order: literal bytes, and content keys where a segment stood. Joined, it is the request again."""
+    traffic: list[tuple[Traffic, int]] = field(default_factory=list)
+    lost: int = 0
+    """Records that an earlier writer could not keep."""
