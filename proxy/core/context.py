@@ -1,0 +1,358 @@
+"""A request body as labelled, content-addressed segments, and back to its bytes.
+
+The body is read by position: objects and arrays down to the content block are walked here, so that it is known where each
+segment begins and ends, and what stands between them is the skeleton. Skeleton and contents joined are the body to the
+byte, with its key order, spaces, escapes and numbers. The values come from ``json``: unlike msgspec it reads a
+lone surrogate (clients cut texts in the middle of an emoji), and it tells of a key that stands twice in an object, of which
+msgspec shows only the last: the first could hide a secret.
+
+What holds a secret is written anew, compactly: a segment by itself, any other member of the body or of a message
+within the skeleton. A body that is not JSON is one segment, redacted as text.
+
+Two hashes: ``content`` names the exact bytes, ``hash`` what they say. The latter leaves out what a client changes from turn
+to turn without saying anything new: where the cache breakpoints are, a string for a list of one text block, and the checksum
+and build number of the attribution block.
+"""
+
+import re
+from collections.abc import Iterator
+from hashlib import blake2b
+from json import JSONDecoder, dumps, loads
+from typing import Literal, NamedTuple
+
+import msgspec
+
+from proxy.core.redact import Redactor
+from schemas.labels import Label
+from schemas.records import Segment
+
+ANSWERED = frozenset({Label.ASSISTANT_TEXT, Label.THINKING, Label.TOOL_USE, Label.FALLBACK})
+"""What only an assistant's message holds."""
+ADDED = frozenset({Label.REMINDER, Label.SYSTEM_MESSAGE})
+"""What the client adds to a user's turn by itself."""
+
+_BLOCKS = {
+    "thinking": Label.THINKING,
+    "redacted_thinking": Label.THINKING,
+    "image": Label.MEDIA,
+    "document": Label.MEDIA,
+    "fallback": Label.FALLBACK,
+}
+_PLACES = {
+    "prompt": Label.SYSTEM,
+    "system": Label.SYSTEM_MESSAGE,
+    "user": Label.USER_TEXT,
+    "assistant": Label.ASSISTANT_TEXT,
+}
+_PREFIXES = (
+    ("prompt", "x-anthropic-billing-header", Label.ATTRIBUTION),
+    ("user", "<system-reminder>", Label.REMINDER),
+)
+_TEXTS = {"text": "text", "thinking": "thinking", "tool_result": "content"}
+_VOLATILE = re.compile(r" ?cch=[^;]*;?|(?<=cc_version=)(\d+\.\d+\.\d+)\.[0-9A-Za-z]+")
+_MESSAGE = re.compile(r"messages\[(\d+)\]")
+_KEY = re.compile(r'("(?:[^"\\]|\\.)*+")[ \t\n\r]*+:', re.DOTALL)
+_BLANKS = frozenset(" \t\n\r")
+
+
+class Split(msgspec.Struct, kw_only=True):
+    """A body in parts; the fields are those of ``schemas.records.Entry`` and ``Refusal``."""
+
+    segments: list[Segment] = msgspec.field(default_factory=list)
+    contents: dict[str, bytes] = msgspec.field(default_factory=dict)
+    skeleton: list[bytes | str] | None = msgspec.field(default_factory=list)
+    """The body in order: literal bytes, and content keys. None where no content is kept."""
+    exact: bool | None = True
+    """Whether the joined parts are the body that was sent. None where no content is kept."""
+    replacements: int = 0
+
+
+def split(body: bytes, redactor: Redactor | None) -> Split:
+    """The parts of a request body, decompressed, secrets taken out by ``redactor``. Never raises."""
+    try:
+        return _Body(body.decode(), redactor).split()
+    except (ValueError, RecursionError):
+        return _unread(body, redactor)
+
+
+def join(skeleton: list[bytes | str], contents: dict[str, bytes]) -> bytes:
+    """The body again. Raises KeyError where a content is missing."""
+    return b"".join(contents[part] if isinstance(part, str) else part for part in skeleton)
+
+
+def without_content(split: Split) -> Split:
+    """The segment map alone, for ``capture.content = "none"``."""
+    return Split(segments=split.segments, skeleton=None, exact=None, replacements=split.replacements)
+
+
+def fingerprint(segments: list[Segment]) -> str | None:
+    """One hash for what the last turn of the user said; None where it said nothing.
+
+    The turn is the last run of messages without one of the assistant's; reminders and system messages are left out.
+    """
+    turns: dict[str, list[Segment]] = {}
+    for segment in segments:
+        if found := _MESSAGE.match(segment.path):
+            turns.setdefault(found[1], []).append(segment)
+    said: list[str] = []
+    for turn in reversed(turns.values()):
+        if any(segment.label in ANSWERED for segment in turn):
+            if said:
+                break
+        else:
+            said[:0] = [segment.hash for segment in turn if segment.label not in ADDED]
+    return _key("\n".join(said).encode()) if said else None
+
+
+def _key(data: bytes) -> str:
+    return "b2:" + blake2b(data, digest_size=16).hexdigest()
+
+
+def _json(value: object, *, order: Literal["sorted"] | None = None) -> bytes:
+    try:
+        return msgspec.json.encode(value, order=order)
+    except UnicodeEncodeError:  # a lone surrogate
+        return dumps(value, separators=(",", ":"), sort_keys=order is not None).encode()
+
+
+def _normal(value: object) -> object:
+    if isinstance(value, dict):
+        return {key: _normal(member) for key, member in value.items() if key != "cache_control"}
+    return [_normal(item) for item in value] if isinstance(value, list) else value
+
+
+def _identity(value: object, label: Label) -> str:
+    if isinstance(value, str):
+        value = {"type": "text", "text": value}
+    elif label is Label.TOOL_RESULT and isinstance(value, dict) and isinstance(value.get("content"), str):
+        value = {**value, "content": [{"type": "text", "text": value["content"]}]}
+    if label is Label.ATTRIBUTION and isinstance(value, dict):
+        value = {**value, "text": _VOLATILE.sub(lambda match: match[1] or "", value["text"])}
+    return _key(_json(_normal(value), order="sorted"))
+
+
+def _tokens(value: object) -> float:
+    """An estimate from the text alone: 3.6 ASCII characters a token, 2 bytes of UTF-8 of any other text.
+
+    An image counts as 1500, which is what a large one costs; a document in base64 by its size, 40 bytes a token and not
+    less than an image. What is no text, such as a tool, counts as its JSON.
+    """
+    if isinstance(value, str):
+        plain = len(value) if value.isascii() else len(value.encode("ascii", "ignore"))
+        rest = 0 if plain == len(value) else len(value.encode("utf-8", "surrogatepass")) - plain
+        return plain / 3.6 + rest / 2
+    if isinstance(value, list):
+        return sum(map(_tokens, value))
+    kind = _string(value, "type") or ""
+    if isinstance(value, dict) and kind in _TEXTS:
+        return _tokens(value.get(_TEXTS[kind]))
+    if kind == "image":
+        return 1500
+    if isinstance(value, dict) and kind == "document" and (data := _string(value.get("source"), "data")):
+        return max(1500, len(data) * 3 / 4 / 40)
+    return len(_json(value)) / 3.6
+
+
+def _string(value: object, key: str) -> str | None:
+    member = value.get(key) if isinstance(value, dict) else None
+    return member if isinstance(member, str) else None
+
+
+def _text(value: object) -> str | None:
+    """The text of a string or of a text block."""
+    if isinstance(value, str):
+        return value
+    return _string(value, "text") if _string(value, "type") == "text" else None
+
+
+class _Mark(NamedTuple):
+    label: Label
+    tool: str | None = None
+    media: str | None = None
+
+
+def _mark(place: str | None, value: object, calls: dict[str, str]) -> _Mark:
+    """What a value is, by its place (a role, or a member of the body); ``calls``, the tools by call, is kept up to date."""
+    text, kind, name = _text(value), _string(value, "type") or "", _string(value, "name")
+    if place == "tools":
+        return _Mark(Label.TOOL, name)
+    if text is not None:
+        label = _PLACES.get(place or "", Label.OTHER)
+        return _Mark(next((known for at, prefix, known in _PREFIXES if at == place and text.startswith(prefix)), label))
+    if kind.endswith("tool_use"):
+        calls[_string(value, "id") or ""] = name or ""
+        return _Mark(Label.TOOL_USE, name)
+    if kind.endswith("tool_result"):
+        return _Mark(Label.TOOL_RESULT, calls.get(_string(value, "tool_use_id") or "") or None)
+    source = value.get("source") if isinstance(value, dict) else None
+    label = _BLOCKS.get(kind, Label.OTHER)
+    return _Mark(label, media=_string(source, "media_type") if label is Label.MEDIA else None)
+
+
+class _Piece(NamedTuple):
+    """A value of the body, redacted, which stands from ``start`` to ``end``; without a ``path`` it is no segment."""
+
+    start: int
+    end: int
+    value: object
+    replaced: int
+    path: str | None
+
+
+class _Body:
+    """Reads one body: ``pos`` is how far it has read, ``done`` how far the parts reach."""
+
+    def __init__(self, text: str, redactor: Redactor | None) -> None:
+        self.text, self.redactor = text, redactor
+        self.pos = self.done = 0
+        self.parts: list[bytes | str] = []
+        self.out = Split(skeleton=self.parts)
+        self.calls: dict[str, str] = {}
+        self.doubled: list[object] = []
+        self.decode = JSONDecoder(strict=False, object_pairs_hook=self._object).raw_decode
+
+    def split(self) -> Split:
+        if self._at("{"):
+            for key, start in self._members():
+                self._member(key, start)
+        else:
+            self._put(self._read(""), None)
+        if self._skip() != len(self.text):
+            raise ValueError("more than one JSON value")
+        self._literal(len(self.text))
+        self.out.exact = not self.out.replacements
+        return self.out
+
+    def _member(self, key: str, start: int) -> None:
+        if key not in ("system", "tools", "messages") or self._at("n"):
+            self._put(self._read(None, key, start), None)
+            return
+        place = {"system": "prompt", "tools": "tools"}.get(key)
+        if not self._at("["):
+            self._put(self._read(key), place if key == "system" else None)
+            return
+        for n in self._items():
+            path = f"{key}[{n}]"
+            if key == "messages" and self._at("{"):
+                self._message(path)
+            else:
+                self._put(self._read(path), place)
+
+    def _message(self, path: str) -> None:
+        """The role may stand behind the content: all is read before anything is labelled."""
+        pieces: list[_Piece] = []
+        role: str | None = None
+        for key, start in self._members():
+            if key != "content" or self._at("n"):
+                pieces.append(self._read(None, key, start))
+                role = _string(pieces[-1].value, "role") or role
+            elif self._at("["):
+                pieces.extend(self._read(f"{path}.content[{n}]") for n in self._items())
+            else:
+                pieces.append(self._read(f"{path}.content"))
+        for piece in pieces:
+            self._put(piece, role)
+
+    def _put(self, piece: _Piece, place: str | None) -> None:
+        """Add a value to the parts: a segment by its key; of others only what was changed, the rest is literal."""
+        if piece.path is None and not piece.replaced:
+            return
+        self._literal(piece.start)
+        self.parts.append(_json(piece.value)[1:-1] if piece.path is None else self._segment(piece, piece.path, place))
+        self.done = piece.end
+        self.out.replacements += piece.replaced
+
+    def _segment(self, piece: _Piece, path: str, place: str | None) -> str:
+        raw = self.text[piece.start : piece.end].encode()
+        data = _json(piece.value) if piece.replaced else raw
+        label, tool, media = _mark(place, piece.value, self.calls)
+        segment = Segment(
+            n=len(self.out.segments),
+            label=label,
+            path=path,
+            tool=tool,
+            media=media,
+            bytes=len(raw),
+            tokens_est=round(_tokens(piece.value)),
+            hash=_identity(piece.value, label),
+            content=_key(data),
+        )
+        self.out.segments.append(segment)
+        self.out.contents[segment.content] = data
+        return segment.content
+
+    def _literal(self, end: int) -> None:
+        if end > self.done:
+            self.parts.append(self.text[self.done : end].encode())
+
+    def _read(self, path: str | None, key: str | None = None, start: int | None = None) -> _Piece:
+        """The value here; with its key, which stands at ``start``, where it is no segment."""
+        begin = self._skip() if start is None else start
+        value = self._value() if key is None else {key: self._value()}
+        if self.redactor is None:
+            return _Piece(begin, self.pos, value, 0, path)
+        clean, replaced = self.redactor.value(value)
+        if self.doubled:
+            replaced = max(replaced, self.redactor.value(self.doubled)[1])
+        return _Piece(begin, self.pos, clean, replaced, path)
+
+    def _object(self, pairs: list[tuple[str, object]]) -> dict[str, object]:
+        made = dict(pairs)
+        if len(made) != len(pairs):  # whose token it may be is not known here: any is taken for a secret
+            self.doubled.extend({"resumption": {key: value}} for key, value in pairs)
+        return made
+
+    def _value(self) -> object:
+        self.doubled.clear()
+        value, self.pos = self.decode(self.text, self._skip())
+        return value
+
+    def _members(self) -> Iterator[tuple[str, int]]:
+        """Each key of the object here, and where it stands; the caller reads the value."""
+        for _ in self._between("{", "}"):
+            start = self._skip()
+            head = _KEY.match(self.text, start)
+            if head is None:
+                raise ValueError(f"no member at {start}")
+            self.pos = head.end()
+            yield str(loads(head[1], strict=False)) if "\\" in head[1] else head[1][1:-1], start
+
+    def _items(self) -> Iterator[int]:
+        """The number of each item of the array here; the caller reads it."""
+        return self._between("[", "]")
+
+    def _between(self, first: str, last: str) -> Iterator[int]:
+        n, more = 0, self._accept(first) and not self._accept(last)
+        while more:
+            yield n
+            n, more = n + 1, self._accept(",")
+            if not more and not self._accept(last):
+                raise ValueError(f"no {last} at {self.pos}")
+
+    def _accept(self, char: str) -> bool:
+        here = self._at(char)
+        self.pos += here
+        return here
+
+    def _at(self, char: str) -> bool:
+        return self.text.startswith(char, self.pos) or self.text.startswith(char, self._skip())
+
+    def _skip(self) -> int:
+        while self.text[self.pos : self.pos + 1] in _BLANKS:
+            self.pos += 1
+        return self.pos
+
+
+def _unread(body: bytes, redactor: Redactor | None) -> Split:
+    """A body that is not JSON."""
+    if not body:
+        return Split()
+    text, replaced = body.decode(errors="surrogateescape"), 0
+    if redactor:
+        text, replaced = redactor.text(text)
+    data = text.encode(errors="surrogateescape")
+    key = _key(data)
+    segment = Segment(
+        n=0, label=Label.OTHER, path="", bytes=len(body), tokens_est=round(len(data) / 3.6), hash=key, content=key
+    )
+    return Split(segments=[segment], contents={key: data}, skeleton=[key], exact=not replaced, replacements=replaced)
