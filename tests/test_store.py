@@ -1,0 +1,528 @@
+import os
+import sqlite3
+import stat
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from msgspec import Struct, to_builtins
+from sqlite_utils import Database
+
+from entries import HOUR, disk, entry, key, name, python, refusal, remount
+from proxy.packed import dump, pack
+from proxy.spool import Spool, spool_folder
+from proxy.store import Advance, Store, StoreError
+from proxy.upkeep import expire, health, vacuum, verify
+from schemas.labels import Kind, Verdict
+from schemas.migrations import migrations
+from schemas.records import Attempt, Entry, Refusal, Segment, Traffic
+
+posix = pytest.mark.skipif(sys.platform == "win32", reason="POSIX permissions")
+
+
+@pytest.fixture
+def path(tmp_path: Path) -> Path:
+    return tmp_path / "data" / "demur.db"
+
+
+@pytest.fixture
+def store(path: Path) -> Iterator[Store]:
+    with Store.open(path) as store:
+        yield store
+
+
+def mode(path: Path) -> int:
+    return stat.S_IMODE(path.stat().st_mode)
+
+
+# The file
+
+
+@pytest.mark.parametrize(
+    ("table", "record"),
+    [("refusals", Refusal), ("attempts", Attempt), ("refusal_segments", Segment), ("traffic", Traffic)],
+)
+def test_every_field_of_a_record_is_a_column(table: str, record: type[Struct], store: Store) -> None:
+    columns = {column.name for column in store.db.table(table).columns}
+    assert columns - {"refusal_id"} - ({"n"} if record is Traffic else set()) == set(record.__struct_fields__)
+
+
+@posix
+def test_the_files_are_their_owners_alone(path: Path) -> None:
+    old = os.umask(0o022)
+    try:
+        with Store.open(path) as store:
+            store.apply([entry(1, b"text")])
+            for file in (path, Path(f"{path}-wal"), Path(f"{path}-shm")):
+                assert mode(file) == 0o600
+    finally:
+        os.umask(old)
+    assert mode(path.parent) == 0o700
+
+
+@posix
+def test_a_file_that_was_open_to_others_is_closed_to_them(path: Path) -> None:
+    Store.open(path).close()
+    path.chmod(0o644)
+    Store.open(path).close()
+    assert mode(path) == 0o600
+
+
+@posix
+def test_a_folder_that_was_there_keeps_its_permissions(tmp_path: Path) -> None:
+    tmp_path.chmod(0o755)
+    Store.open(tmp_path / "demur.db").close()
+    assert mode(tmp_path) == 0o755
+
+
+def test_processes_that_open_a_new_file_at_once_all_can(path: Path) -> None:
+    code = "import sys; from proxy.store import Store; sys.stdin.readline(); s = Store.open(sys.argv[1]); print(s.version())"
+    for turn in range(3):
+        file = path.with_name(f"{turn}.db")
+        opening = [python(code, file) for _ in range(6)]
+        for process in opening:
+            assert process.stdin is not None
+            process.stdin.write("\n")
+            process.stdin.flush()
+        versions = {process.communicate()[0] for process in opening}
+        assert versions == {"m004_spools\n"}
+        with Store.open(file) as store:
+            assert len(migrations.applied(store.db)) == 4
+
+
+def test_a_database_of_a_newer_demur_is_refused_and_left_as_it_is(path: Path) -> None:
+    with Store.open(path) as store:
+        store.apply([entry(1, b"text")])
+        store.db.table("_sqlite_migrations").insert({"migration_set": "demur", "name": "m999_later", "applied_at": "x"})
+    with pytest.raises(StoreError, match=r"newer demur \(m999_later\): upgrade demur"):
+        Store.open(path)
+    with pytest.raises(StoreError, match="upgrade demur"):
+        Store.open(path, readonly=True)
+    with sqlite3.connect(path) as connection:
+        assert connection.execute("select count(*) from refusals").fetchone() == (1,)
+    connection.close()
+
+
+def test_a_database_of_an_older_demur_is_brought_up_to_date_with_what_it_holds(path: Path) -> None:
+    path.parent.mkdir()
+    with Database(path) as old:
+        migrations.apply(old, stop_before="m003_traffic")
+        old.execute("insert into segments values ('k', x'00', 1)")
+    with pytest.raises(StoreError, match="older demur: open it once with a command that writes"):
+        Store.open(path, readonly=True)
+    with Store.open(path) as store:
+        assert store.version() == "m004_spools"
+        assert store.rows("select key from segments") == [{"key": "k"}]
+
+
+@pytest.mark.parametrize("content", [b"this is a text file, and long enough to be taken for one" * 20, b"x"])
+def test_a_file_that_is_no_database_is_refused_and_left_as_it_is(content: bytes, path: Path) -> None:
+    path.parent.mkdir()
+    path.write_bytes(content)
+    with pytest.raises(StoreError, match="is not a database: move it away, or name another file with --db"):
+        Store.open(path)
+    assert path.read_bytes() == content
+
+
+def test_the_database_of_another_program_is_refused_and_left_as_it_is(path: Path) -> None:
+    path.parent.mkdir()
+    with Database(path) as other:
+        other.table("logs").insert({"id": 1})
+    before = path.read_bytes()
+    with pytest.raises(StoreError, match="another program: name another file with --db"):
+        Store.open(path)
+    assert path.read_bytes() == before
+
+
+def test_a_folder_is_no_database(tmp_path: Path) -> None:
+    with pytest.raises(StoreError, match="is a folder: name a file with --db"):
+        Store.open(tmp_path)
+
+
+def test_a_place_that_cannot_be_made_is_named(tmp_path: Path) -> None:
+    (tmp_path / "file").write_bytes(b"")
+    with pytest.raises(StoreError, match=r"file/demur.db cannot be reached \(.*\): name another place with --db"):
+        Store.open(tmp_path / "file" / "demur.db")
+
+
+def test_what_is_not_there_cannot_be_only_read(path: Path) -> None:
+    with pytest.raises(StoreError, match="nothing has been recorded there yet"):
+        Store.open(path, readonly=True)
+    assert not path.parent.exists()
+
+
+def test_a_locked_database_is_told_as_such(store: Store, path: Path) -> None:
+    other = sqlite3.connect(path, isolation_level=None)
+    other.execute("begin exclusive")
+    with Store.open(path, timeout=0.01) as second, pytest.raises(StoreError, match="is locked by another process"):
+        second.apply([entry(1)])
+    other.close()
+
+
+def test_a_damaged_database_is_told_as_such(path: Path) -> None:
+    with Store.open(path) as store:
+        store.apply([entry(n, str(n).encode() * 100) for n in range(300)])
+    damaged = bytearray(path.read_bytes())
+    damaged[8192:] = bytes(b ^ 0x5A for b in damaged[8192:])
+    path.write_bytes(damaged)
+    with pytest.raises(StoreError, match="is damaged: move it away"), Store.open(path) as store:
+        store.refusals()
+
+
+def test_a_database_on_a_read_only_disk_can_be_read(tmp_path: Path) -> None:
+    with disk(tmp_path / "disk") as folder:
+        with Store.open(folder / "demur.db") as store:
+            store.apply([entry(1)])
+        remount(folder, "ro")
+        with Store.open(folder / "demur.db", readonly=True) as store:
+            assert [one.id for one in store.refusals()] == [name(1)]
+            with pytest.raises(StoreError, match="cannot be written: check the permissions"):
+                store.apply([entry(2)])
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="an open file cannot be removed there")
+def test_a_store_whose_file_was_removed_says_so(store: Store, path: Path) -> None:
+    assert store.in_place()
+    path.unlink()
+    assert not store.in_place()
+
+
+# Entries
+
+
+FULL: dict[str, Any] = {
+    "category": "cyber",
+    "explanation": "why, naïvely \N{SNOWMAN}",
+    "stage": "mid_stream",
+    "output_tokens": 12,
+    "request_id": "req_011",
+    "tags": ["a", "b"],
+    "sources": ["gateway", "flow"],
+    "streamed": True,
+    "exact": False,
+    "headers": {"user-agent": "claude-cli/2.1"},
+}
+
+
+def test_a_record_comes_out_as_it_went_in(store: Store) -> None:
+    given = entry(1, b'{"a": 1}', b"other", **FULL)
+    store.apply([given])
+    (kept,) = store.refusals()
+    assert to_builtins(kept) == to_builtins(given.refusals[0])
+    assert store.attempts(kept.id) == given.attempts
+    assert store.segments(kept.id) == given.segments
+    assert store.traffic() == [(HOUR, 1)]
+
+
+@given(parts=st.lists(st.binary(max_size=50)))
+def test_a_request_comes_out_to_the_byte(parts: list[bytes], tmp_path_factory: pytest.TempPathFactory) -> None:
+    with Store.open(tmp_path_factory.mktemp("body") / "demur.db") as store:
+        given = entry(1, b"", *parts)
+        store.apply([given])
+        sent = b"".join(given.contents[part] if isinstance(part, str) else part for part in given.skeleton or [])
+        assert store.body(name(1)) == sent
+        assert [finding for finding in verify(store) if not finding.ok] == []
+
+
+def test_a_resent_history_is_stored_once(store: Store) -> None:
+    history = [b"turn %d" % n for n in range(50)]
+    store.apply([entry(1, *history), entry(2, *history, b"new")])
+    assert store.rows("select count(*) as n from segments") == [{"n": 51}]
+    assert len(store.segments(name(2))) == 51
+
+
+def test_without_content_the_hashes_are_kept_and_the_rest_is_told_to_be_missing(store: Store) -> None:
+    given = entry(1, b"text")
+    given.contents, given.skeleton = {}, None
+    store.apply([given])
+    assert [segment.hash for segment in store.segments(name(1))] == [key(b"text")]
+    with pytest.raises(StoreError, match="is not stored"):
+        store.body(name(1))
+    with pytest.raises(StoreError, match="is not stored"):
+        store.content(key(b"text"))
+    assert all(finding.ok for finding in verify(store))
+
+
+def test_the_same_id_again_changes_nothing(store: Store) -> None:
+    store.apply([entry(1, b"text", category="cyber")])
+    store.apply([entry(1, b"text", b"more", category="bio")])
+    assert [one.category for one in store.refusals()] == ["cyber"]
+    assert len(store.segments(name(1))) == 1
+
+
+def test_two_witnesses_of_one_refusal_make_one_row(store: Store) -> None:
+    store.apply([entry(1, request_id="req_1", source="gateway")])
+    store.apply([entry(2, request_id="req_1", source="mitmproxy")])
+    store.apply([entry(3, request_id="req_1", source="flow")])
+    (kept,) = store.refusals()
+    assert (kept.id, kept.sources) == (name(1), ["gateway", "mitmproxy", "flow"])
+
+
+def test_a_second_witness_that_comes_again_changes_nothing_and_can_be_asked_for(store: Store) -> None:
+    for _ in range(2):
+        store.apply([entry(1, request_id="req_1"), entry(2, request_id="req_1", source="flow")])
+    (kept,) = store.refusals()
+    assert kept.sources == ["gateway", "flow"]
+    assert store.find(name(2)) == kept
+
+
+def test_two_refusals_in_one_response_stay_two_whoever_else_saw_them(store: Store) -> None:
+    for first, source in ((1, "gateway"), (3, "mitmproxy")):
+        seen = [
+            refusal(first + n, request_id="req_1", source=source, category=c) for n, c in enumerate(("cyber", "bio"))
+        ]
+        store.apply([Entry(refusals=seen[::-1] if first == 3 else seen)])
+    kept = store.refusals()
+    assert {(one.category, *one.sources) for one in kept} == {
+        ("cyber", "gateway", "mitmproxy"),
+        ("bio", "gateway", "mitmproxy"),
+    }
+
+
+@pytest.mark.parametrize(
+    "other",
+    [
+        {"request_id": None, "source": "flow"},
+        {"request_id": "req_2", "source": "flow"},
+        {"request_id": "req_1", "source": "flow", "kind": Kind.OUTPUT_FILTER},
+        {"request_id": "req_1"},
+    ],
+)
+def test_what_may_be_another_refusal_is_another_row(other: dict[str, Any], store: Store) -> None:
+    store.apply([entry(1, request_id="req_1"), entry(2, **other)])
+    assert len(store.refusals()) == 2
+
+
+def test_refusals_without_a_request_id_are_never_taken_for_one(store: Store) -> None:
+    store.apply([entry(1), entry(2, source="flow")])
+    assert len(store.refusals()) == 2
+
+
+def test_an_entry_that_cannot_be_stored_keeps_no_other_from_it_and_is_counted(store: Store) -> None:
+    bad = [entry(2, output_tokens=1 << 70), entry(3, b"text"), entry(4, model="\ud800")]
+    bad[1].segments[0].bytes = "no number"  # type: ignore[assignment]
+    assert store.apply([entry(1), *bad, entry(5)]) == 3
+    assert {one.id for one in store.refusals()} == {name(1), name(5)}
+    assert store.traffic() == [(HOUR, 2)]
+    assert [(loss.n, loss.what) for loss in store.losses()] == [(3, "refused by the database")]
+
+
+def test_counts_are_added_up(store: Store) -> None:
+    other = Traffic(hour="2026-11-23T15", role="main")
+    store.apply([Entry(traffic=[(HOUR, 2), (other, 1)]), Entry(traffic=[(HOUR, 3)])])
+    store.apply([Entry(traffic=[(other, 4)])])
+    assert store.traffic() == [(HOUR, 5), (other, 5)]
+    assert store.traffic(since="2026-11-23T15:30:00Z") == [(other, 5)]
+
+
+def test_what_earlier_writers_lost_is_kept(store: Store) -> None:
+    store.apply([Entry(lost=3), pack(Entry(lost=2))])
+    assert [loss.n for loss in store.losses()] == [3, 2]
+
+
+def test_a_spool_that_someone_else_has_moved_is_not_moved_again(store: Store) -> None:
+    store.apply([entry(1)], Advance(name="s", start=0, end=100, lost=2))
+    with pytest.raises(StoreError, match="has been moved by another process"):
+        store.apply([entry(2)], Advance(name="s", start=0, end=150))
+    assert len(store.refusals()) == 1
+    store.apply([entry(3)], Advance(name="s", start=100, end=200, lost=3, unreadable=4))
+    assert store.moved("s") == (200, 3)
+    assert [loss.n for loss in store.losses()] == [2, 1, 4]
+    store.forget("s")
+    assert store.moved("s") == (0, 0)
+
+
+# Reading
+
+
+def test_refusals_come_newest_first_and_as_they_are_asked_for(store: Store) -> None:
+    store.apply([
+        entry(1, model="a", category="cyber"),
+        entry(2, model="a", category=None, verdict=Verdict.CORRECT),
+        entry(3, model="b", category="bio"),
+    ])  # fmt: skip
+
+    def ids(**asked: Any) -> list[int]:
+        return [int(one.id[4:]) for one in store.refusals(**asked)]
+
+    assert ids() == [3, 2, 1]
+    assert ids(limit=2) == [3, 2]
+    assert ids(model="a") == [2, 1]
+    assert ids(category="cyber") == [1]
+    assert ids(category="none") == [2]
+    assert ids(unjudged=True) == [3, 1]
+    assert ids(since="2099-11-23T14:00:02") == [3, 2]
+    assert ids(model="a", unjudged=True, limit=1) == [1]
+
+
+def test_a_refusal_is_found_by_any_of_its_names(store: Store) -> None:
+    store.apply([entry(1, request_id="req_1"), entry(2, request_id="req_2")])
+    first, second = name(1), name(2)
+    for asked in (first, first.lower(), "req_1"):
+        assert store.find(asked).id == first
+    for asked in (second, "last", "req_2", second[:26]):
+        assert store.find(asked).id == second
+
+
+@pytest.mark.parametrize("asked", ["last", "", "req_9", "01JX", "%", "'"])
+def test_what_is_not_there_is_not_found(asked: str, store: Store) -> None:
+    with pytest.raises(StoreError, match=r"no refusal is named .*: `demur list --all` shows them"):
+        store.find(asked)
+
+
+def test_a_name_that_fits_several_says_how_many_and_which(store: Store) -> None:
+    store.apply([entry(n) for n in range(1, 5)])
+    with pytest.raises(StoreError, match=f"01JD may mean 4 refusals .{name(1)}, {name(2)}, {name(3)}, ....: say more"):
+        store.find("01JD")
+
+
+def test_short_ids_are_as_short_as_they_can_be_and_mean_one_refusal(store: Store) -> None:
+    ids = ["01JDAAAAAAAAAAAAAAAAAAAAAA", "01JDAAAAAAAAAAABBBBBBBBBBB", "01JDBBBBBBBBBBBBBBBBBBBBBB"]
+    store.apply([Entry(refusals=[refusal(0, id=one)]) for one in ids])
+    assert store.short_ids(ids) == {ids[0]: ids[0][:16], ids[1]: ids[1][:16], ids[2]: ids[2][:12]}
+    assert all(store.find(short).id == one for one, short in store.short_ids(ids).items())
+
+
+# Upkeep
+
+
+def test_what_is_too_old_goes_with_its_content_and_what_is_shared_stays(store: Store) -> None:
+    old = entry(1, b"old", b"shared", at="2026-01-01T00:00:00.000Z", request_id="req_1")
+    old.traffic = [(Traffic(hour="2026-01-01T00"), 1)]
+    store.apply([old, entry(9, request_id="req_1", source="flow", traffic=0), entry(2, b"new", b"shared")])
+    store.apply([Entry(lost=1)])
+    assert expire(store, "2026-06-01T00:00:00.000Z") == 1
+    assert [one.id for one in store.refusals()] == [name(2)]
+    assert {row["key"] for row in store.rows("select key from segments")} == {key(b"new"), key(b"shared")}
+    for table in ("attempts", "refusal_segments", "bodies"):
+        assert {row["refusal_id"] for row in store.rows(f"select refusal_id from {table}")} == {name(2)}
+    assert store.rows("select * from witnesses") == []
+    assert store.traffic() == [(HOUR, 1)]
+    assert len(store.losses()) == 1
+    assert expire(store, "2026-06-01T00:00:00.000Z") == 0
+
+
+def test_what_has_expired_cannot_be_found_in_the_file(store: Store, path: Path) -> None:
+    secret = os.urandom(200)
+    store.apply([entry(1, secret, at="2026-01-01T00:00:00.000Z")])
+    store.db.execute("pragma wal_checkpoint(truncate)")
+    assert secret in path.read_bytes()
+    expire(store, "2026-06-01")
+    vacuum(store)
+    assert secret not in path.read_bytes() + Path(f"{path}-wal").read_bytes()
+
+
+def test_vacuum_drops_what_no_refusal_refers_to_and_nothing_else(store: Store) -> None:
+    store.apply([entry(1, b"a", b"b"), entry(2, b"c")])
+    given = entry(3, b"d")
+    given.segments = []  # only its skeleton refers to it
+    store.apply([given])
+    store.db.execute("delete from refusals where id = ?", [name(2)])
+    assert [finding.name for finding in verify(store) if not finding.ok] == ["unused"]
+    assert vacuum(store) == 1
+    assert {row["key"] for row in store.rows("select key from segments")} == {key(b"a"), key(b"b"), key(b"d")}
+    assert all(finding.ok for finding in verify(store))
+
+
+@pytest.mark.parametrize(
+    ("damage", "name", "what"),
+    [
+        ("update segments set zstd = x'28b52ffd00'", "segments", "cannot be read"),
+        ("update segments set size = 7", "segments", "bytes instead of 7"),
+        ("update segments set key = 'b2:' || substr(key, 4, 31) || 'x'", "segments", "is not the hash of its content"),
+        ("delete from segments", "requests", "lacks 1 segments"),
+        ("update bodies set skeleton = x'00'", "requests", "cannot be read"),
+        ("pragma foreign_keys = off; delete from refusals", "rows", "rows without their refusal"),
+    ],
+)
+def test_damage_is_found_and_says_what_to_do(damage: str, name: str, what: str, store: Store) -> None:
+    store.apply([entry(1, b"some text")])
+    store.db.executescript(damage)
+    found = {finding.name: finding for finding in verify(store) if not finding.ok}
+    assert what in found[name].what
+    assert found[name].todo
+
+
+def test_damaged_content_is_told_when_it_is_read(store: Store) -> None:
+    store.apply([entry(1, b"some text")])
+    store.db.executescript("update segments set zstd = x'28b52ffd00'; update bodies set skeleton = x'00'")
+    with pytest.raises(StoreError, match="`demur db verify` tells more"):
+        store.content(key(b"some text"))
+    with pytest.raises(StoreError, match="`demur db verify` tells more"):
+        store.body(name(1))
+    assert vacuum(store) == 0
+
+
+def test_where_nothing_is_yet_nothing_is_wrong_and_nothing_is_made(path: Path) -> None:
+    report = health(path)
+    assert [finding for finding in report.findings if not finding.ok] == []
+    assert (report.version, report.pending, report.lost) == (None, 0, 0)
+    assert not path.parent.exists()
+
+
+def test_a_sound_store_is_told_to_be_sound(store: Store, path: Path) -> None:
+    store.apply([entry(1)])
+    report = health(path)
+    assert [finding for finding in report.findings if not finding.ok] == []
+    assert report.version == "m004_spools"
+    assert {finding.name for finding in report.findings} == {
+        "database", "writing", "spools", "space", "privacy", "losses",
+    }  # fmt: skip
+
+
+def test_spools_and_losses_are_counted_wherever_they_are(store: Store, path: Path) -> None:
+    folder = spool_folder(path)
+    folder.mkdir(mode=0o700)
+    with Spool.create(folder) as live:
+        live.append(dump(pack(entry(1))))
+        live.lose(2)
+        orphan = Spool.create(folder)
+        for n in range(3):
+            orphan.append(dump(pack(entry(n))))
+        store.apply([], Advance(name=orphan.name, start=0, end=orphan.read(0, 65).end))
+        orphan.close()
+        (folder / "later.spool").write_bytes(b"demur\x002\n" + bytes(100))
+        store.apply([Entry(lost=5)])
+        report = health(path)
+    assert (report.live, report.orphans, report.pending, report.lost) == (1, 1, 3, 7)
+    bad = {finding.name: finding for finding in report.findings if not finding.ok}
+    assert "1 files are no spools" in bad["spools"].what
+    assert "7 records" in bad["losses"].what
+    assert orphan.path.exists()
+
+
+def test_what_is_wrong_is_told_with_what_to_do(path: Path) -> None:
+    path.mkdir(parents=True)
+    assert _bad(path) == {"database": ("is a folder", "name a file with --db")}
+    path.rmdir()
+    path.write_bytes(b"no database" * 100)
+    path.chmod(0o600)
+    assert _bad(path) == {"database": ("is not a database", "move it away, or name another file with --db")}
+
+
+def test_a_locked_database_is_told_by_the_doctor(store: Store, path: Path) -> None:
+    store.db.execute("begin immediate")
+    assert _bad(path) == {"writing": ("is locked by another process", "try again, or end that process")}
+    store.db.rollback()
+
+
+@posix
+def test_files_that_others_can_read_are_told_with_the_command_that_helps(store: Store, path: Path) -> None:
+    path.chmod(0o640)
+    (found,) = [finding for finding in health(path).findings if not finding.ok]
+    assert found.todo == f"chmod go= {path}"
+
+
+def test_little_space_is_told(tmp_path: Path) -> None:
+    with disk(tmp_path / "disk") as folder:
+        (found,) = [finding for finding in health(folder / "demur.db").findings if not finding.ok]
+        assert (found.name, found.todo) == ("space", "free some space, or name another place with --db")
+
+
+def _bad(path: Path) -> dict[str, tuple[str, str]]:
+    bad = [finding for finding in health(path).findings if not finding.ok]
+    return {finding.name: (finding.what.removeprefix(f"{path} "), finding.todo) for finding in bad}
