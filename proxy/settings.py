@@ -1,0 +1,163 @@
+"""The settings in force, and where each comes from: flag over environment over ``demur.toml`` over default.
+
+The environment names a setting ``DEMUR_LISTEN``, and one in a table ``DEMUR_CAPTURE_CONTENT``; a list is separated by commas.
+"""
+
+import os
+import sys
+import tomllib
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import msgspec
+from msgspec.structs import FieldInfo, fields
+
+from schemas.settings import PLANNED, Settings
+
+
+class SettingsError(Exception):
+    """A setting cannot be used; the message says which, where it stands, and what is wrong, in one line."""
+
+
+class InForce(msgspec.Struct, kw_only=True):
+    """The settings, with their origins."""
+
+    settings: Settings
+    config: Path
+    """Where ``demur.toml`` is, or would be."""
+    origins: dict[str, str]
+    """``capture.content`` -> ``environment``, ``demur.toml`` or ``flag``; what is absent is a default."""
+    planned: list[str]
+    """Tables of the file whose capability this version does not have."""
+
+    @property
+    def db(self) -> Path:
+        """The database file."""
+        return Path(self.settings.db).expanduser() if self.settings.db else data_folder() / "demur.db"
+
+
+def config_folder() -> Path:
+    """The user's config folder for demur."""
+    return _folder("XDG_CONFIG_HOME", ".config", "APPDATA")
+
+
+def data_folder() -> Path:
+    """The user's data folder for demur."""
+    return _folder("XDG_DATA_HOME", ".local/share", "LOCALAPPDATA")
+
+
+def load(config: str | None = None, flags: Mapping[str, Any] | None = None) -> InForce:
+    """The settings in force. ``flags``: setting -> value, None where not given. Raises ``SettingsError``."""
+    named = config or os.environ.get("DEMUR_CONFIG")
+    path = Path(named).expanduser() if named else config_folder() / "demur.toml"
+    layers = [
+        ("demur.toml", _file(path, required=bool(named))),
+        ("environment", _environment()),
+        ("flag", _given(flags)),
+    ]
+    merged: dict[str, Any] = {}
+    origins: dict[str, str] = {}
+    for origin, layer in layers:
+        for name, value in _flat(layer).items():
+            _put(merged, name, value)
+            origins[name] = origin
+    planned = [name for name in PLANNED if merged.pop(name, None) is not None]
+    return InForce(settings=_settings(merged, path, origins), config=path, origins=origins, planned=planned)
+
+
+def address(listen: str) -> tuple[str, int]:
+    """``HOST:PORT`` or ``[v6]:PORT`` as a host and a port. Raises ``SettingsError``."""
+    host, colon, port = listen.rpartition(":")
+    if not colon or not port.isascii() or not port.isdigit() or int(port) > 65535:
+        msg = f"listen address {listen!r} is not HOST:PORT, for example 127.0.0.1:8788"
+        raise SettingsError(msg)
+    return host.strip("[]") or "127.0.0.1", int(port)
+
+
+def _folder(variable: str, below_home: str, windows: str) -> Path:
+    if (given := os.environ.get(variable)) and Path(given).is_absolute():
+        return Path(given) / "demur"
+    if sys.platform == "win32" and (roaming := os.environ.get(windows)):
+        return Path(roaming) / "demur"
+    if sys.platform == "darwin":
+        return Path.home() / "Library" / "Application Support" / "demur"
+    return Path.home() / below_home / "demur"
+
+
+def _file(path: Path, *, required: bool) -> dict[str, Any]:
+    try:
+        return tomllib.loads(path.read_text("utf-8"))
+    except FileNotFoundError as error:
+        if not required:
+            return {}
+        msg = f"there is no config file {path}"
+        raise SettingsError(msg) from error
+    except OSError as error:
+        msg = f"cannot read {path}: {error.strerror or error}"
+        raise SettingsError(msg) from error
+    except ValueError as error:
+        msg = f"{path} is not TOML: {error}"
+        raise SettingsError(msg) from error
+
+
+def _environment() -> dict[str, Any]:
+    found: dict[str, Any] = {}
+    for name, field in _names().items():
+        if (value := os.environ.get("DEMUR_" + name.replace(".", "_").upper())) is not None:
+            is_list = field.encode_name in {"hosts", "deny"}
+            _put(found, name, [part.strip() for part in value.split(",") if part.strip()] if is_list else value)
+    return found
+
+
+def _names() -> dict[str, FieldInfo]:
+    names = {}
+    for field in fields(Settings):
+        nested = isinstance(field.type, type) and issubclass(field.type, msgspec.Struct)
+        for inner in fields(field.type) if nested else ():
+            names[f"{field.name}.{inner.name}"] = inner
+        if not nested:
+            names[field.name] = field
+    return names
+
+
+def _given(flags: Mapping[str, Any] | None) -> dict[str, Any]:
+    return {name: value for name, value in (flags or {}).items() if value is not None}
+
+
+def _flat(layer: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
+    flat = {}
+    for name, value in layer.items():
+        if isinstance(value, dict) and prefix + name not in PLANNED:
+            flat.update(_flat(value, f"{prefix}{name}."))
+        else:
+            flat[prefix + name] = value
+    return flat
+
+
+def _put(tree: dict[str, Any], name: str, value: object) -> None:
+    *tables, last = name.split(".")
+    for table in tables:
+        tree = tree.setdefault(table, {})
+    tree[last] = value
+
+
+def _settings(merged: dict[str, Any], path: Path, origins: Mapping[str, str]) -> Settings:
+    try:
+        settings = msgspec.convert(merged, Settings, strict=False)
+    except msgspec.ValidationError as error:
+        msg = f"{_where(str(error), path, origins)}: {error}"
+        raise SettingsError(msg) from error
+    if settings.capture.content not in {"none", "refusals"}:
+        msg = f'capture.content is {settings.capture.content!r}: it must be "none" or "refusals"'
+        raise SettingsError(msg)
+    return settings
+
+
+def _where(said: str, path: Path, origins: Mapping[str, str]) -> str:
+    """Which source a complaint is about, from the path in msgspec's message (`` - at `$.capture.content` ``)."""
+    name = said.partition("`$.")[2].partition("`")[0]
+    origin = origins.get(name, "demur.toml")
+    if origin == "environment":
+        return "DEMUR_" + name.replace(".", "_").upper()
+    return f"--{name.replace('_', '-')}" if origin == "flag" else str(path)

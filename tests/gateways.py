@@ -1,0 +1,45 @@
+"""A gateway of this process, for tests: what it kept and counted is at hand."""
+
+import os
+import time
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from threading import Event
+
+from proxy.core.exchange import Maker, Watcher
+from proxy.gateway import Gateway
+from proxy.upstream import Upstream
+from schemas.records import Entry, Traffic
+
+
+class Kept:
+    """A keeper that remembers. It may be told to ``block``: then it keeps nothing until ``release`` is set."""
+
+    def __init__(self) -> None:
+        self.entries: list[Entry] = []
+        self.counted: list[Traffic] = []
+        self.block = False
+        self.release = Event()
+
+    def keep(self, make: Maker) -> None:
+        if self.block:
+            self.release.wait(30)
+        self.entries.append(make())
+
+    def count(self, traffic: Traffic) -> None:
+        self.counted.append(traffic)
+
+
+@asynccontextmanager
+async def gateway(
+    upstream: str | Upstream, kept: Kept | None = None, *, max_body: int = 64 << 20, drain_s: float = 0
+) -> AsyncIterator[str]:
+    """The URL of a gateway before ``upstream``."""
+    reach = Upstream(upstream) if isinstance(upstream, str) else upstream
+    watcher = Watcher(source="gateway", now=time.time, entropy=os.urandom)
+    made = Gateway(reach, kept or Kept(), watcher, max_body=max_body)
+    url = await made.start("127.0.0.1", 0)
+    try:
+        yield url
+    finally:
+        await made.stop(drain_s)
