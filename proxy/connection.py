@@ -12,6 +12,7 @@ import httptools
 from proxy import http1
 from proxy.core.headers import Headers, end_to_end
 from proxy.core.relay import Opened
+from proxy.outbox import Outbox
 
 IDLE_S = 55.0
 """How long an idle connection is kept, in seconds; shorter than servers usually keep one."""
@@ -84,11 +85,11 @@ class Connection(asyncio.Protocol):
         self._parts: list[bytes] = []
         self._heads: list[Opened] = []
         headers += self._home.fields
-        self.transport.write(http1.request_head(listener.method, self._home.prefix + target, headers))
+        self.outbox.write(http1.request_head(listener.method, self._home.prefix + target, headers))
 
     def send(self, data: bytes) -> None:
         """A piece of the body, framed."""
-        self.transport.write(data)
+        self.outbox.write(data)
 
     def abort(self) -> None:
         """Close at once, whatever is on its way."""
@@ -98,6 +99,7 @@ class Connection(asyncio.Protocol):
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """asyncio's."""
         self.transport = transport  # type: ignore[assignment]
+        self.outbox = Outbox(self.transport)
         self.open = True
 
     def data_received(self, data: bytes) -> None:

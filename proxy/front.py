@@ -12,6 +12,7 @@ import httptools
 
 from proxy import http1
 from proxy.core.headers import Headers
+from proxy.outbox import Outbox
 from proxy.turn import Asked, Turn, own_answer
 
 if TYPE_CHECKING:
@@ -45,6 +46,7 @@ class Front(asyncio.Protocol):
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """asyncio's."""
         self.transport = transport  # type: ignore[assignment]
+        self.outbox = Outbox(self.transport)
         self.gateway.fronts.add(self)
 
     def data_received(self, data: bytes) -> None:
@@ -86,7 +88,7 @@ class Front(asyncio.Protocol):
         """Close as soon as nothing is owed."""
         self.closing = True
         if not self._turns:
-            self.transport.close()
+            self.outbox.close()
 
     def done(self, turn: Turn, *, last: bool) -> None:
         """The answer to ``turn`` is out."""
@@ -144,7 +146,7 @@ class Front(asyncio.Protocol):
         if self._turns and not self._turns[-1].sent:
             self._turns[-1].body_end(trailers)
         elif self.closing and not self._turns:
-            self.transport.close()
+            self.outbox.close()
 
     # odds and ends
 
@@ -161,14 +163,14 @@ class Front(asyncio.Protocol):
         self.closing = True
         self._uploads_paused = False
         if turn.sent:
-            self.transport.close()
+            self.outbox.close()
         else:
-            asyncio.get_running_loop().call_later(LINGER_S, self.transport.close)
+            asyncio.get_running_loop().call_later(LINGER_S, self.outbox.close)
 
     def _bad(self, status: int, why: str) -> None:
         if not self._turns:
-            self.transport.write(own_answer(status, "invalid_request_error", why))
-        self.transport.close()
+            self.outbox.write(own_answer(status, "invalid_request_error", why))
+        self.outbox.close()
 
     def _read_anew(self, rest: bytes) -> None:
         """An upgrade is ignored, as RFC 9110, 7.8 allows. llhttp leaves the body unread then, so a second one reads it."""

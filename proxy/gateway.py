@@ -29,6 +29,7 @@ class Gateway:
         self._watcher = watcher
         self._server: asyncio.Server | None = None
         self._empty = asyncio.Event()
+        self._stopping = False
 
     async def start(self, host: str, port: int) -> str:
         """Listen; the URL to use. Raises ``ListenError``."""
@@ -54,7 +55,7 @@ class Gateway:
 
     def left(self) -> None:
         """A connection has become idle, or closed."""
-        if not any(front.busy for front in self.fronts):
+        if self._stopping and not any(front.busy for front in self.fronts):
             self._empty.set()
 
     def hurry(self) -> None:
@@ -65,7 +66,7 @@ class Gateway:
         """Accept nothing new, wait for what is owed, then close. False where ``drain_s`` was not enough."""
         if self._server:
             self._server.close()
-        self._empty.clear()
+        self._stopping = True
         for front in tuple(self.fronts):
             front.retire()
         self.left()
@@ -76,6 +77,6 @@ class Gateway:
             return False
         finally:
             for front in tuple(self.fronts):
-                front.transport.abort() if front.busy else front.transport.close()
+                front.transport.abort() if front.busy else front.outbox.close()
             self.upstream.close()
         return True

@@ -112,7 +112,7 @@ class Turn:
     def interim(self, head: Opened) -> None:
         """See ``Client``. A 100 that the client waits for was answered here."""
         if self._asked.modern and not self._over and not (self._expects and head.status == 100):
-            self._front.transport.write(http1.answer_head(head.status, head.reason, head.headers))
+            self._front.outbox.write(http1.answer_head(head.status, head.reason, head.headers))
 
     def respond(self, status: int, reason: bytes, headers: Headers) -> None:
         """See ``Client``."""
@@ -125,18 +125,18 @@ class Turn:
             headers += ((b"Connection", b"close"),)
         elif not self._asked.modern:
             headers += ((b"Connection", b"keep-alive"),)
-        self._front.transport.write(http1.answer_head(status, reason, headers))
+        self._front.outbox.write(http1.answer_head(status, reason, headers))
 
     def write(self, data: bytes) -> None:
         """See ``Client``."""
         if not self._over:
-            self._front.transport.write(http1.piece(self._framing, data))
+            self._front.outbox.write(http1.piece(self._framing, data))
 
     def finish(self, trailers: Headers) -> None:
         """See ``Client``."""
         if not self._over:
             if ending := http1.last_piece(self._framing, trailers):
-                self._front.transport.write(ending)
+                self._front.outbox.write(ending)
             self._done(last=not (self._stays and self.sent))
 
     def abort(self) -> None:
@@ -150,7 +150,7 @@ class Turn:
         if self._responded:
             self.abort()
         elif not self._over:
-            self._front.transport.write(own_answer(status, kind, why))
+            self._front.outbox.write(own_answer(status, kind, why))
             self._done(last=True)
 
     def upload(self, *, paused: bool) -> None:
@@ -159,7 +159,7 @@ class Turn:
 
     def _go(self, asked: Asked) -> None:
         if self._expects:
-            self._front.transport.write(b"HTTP/1.1 100 Continue\r\n\r\n")
+            self._front.outbox.write(b"HTTP/1.1 100 Continue\r\n\r\n")
         self.drive.start(asked.method, _origin_form(asked.target), end_to_end(asked.headers))
         early, self._early = self._early, []
         for step in early:

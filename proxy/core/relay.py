@@ -149,7 +149,8 @@ def relay(request: Open, exchange: Exchange | None) -> Relay:
     yield from watched.opened(event)
     yield Respond(event.status, event.reason, event.headers)
     while isinstance(event := (yield _READ), Chunk):
-        yield from watched.feed(event.data)
+        if (command := watched.feed(event.data)) is not None:
+            yield command
         yield Write(event.data)
     whole = isinstance(event, End)
     yield from watched.end(whole=whole)
@@ -180,16 +181,15 @@ class _Watched:
     def opened(self, head: Opened) -> Relay:
         yield from self._ask(lambda exchange: exchange.opened(head.status, head.headers))
 
-    def feed(self, data: bytes) -> Relay:
+    def feed(self, data: bytes) -> Keep | Note | None:
+        """For every piece of every answer: no generator of its own."""
         if self._exchange is None:
-            return
+            return None
         try:
             maker = self._exchange.feed(data)
-        except Exception as error:  # noqa: BLE001 - rule zero
-            yield self._dismiss(error)
-            return
-        if maker is not None:
-            yield Keep(maker)
+        except Exception as error:
+            return self._dismiss(error)
+        return None if maker is None else Keep(maker)
 
     def end(self, *, whole: bool) -> Relay:
         yield from self._ask(lambda exchange: exchange.finish(whole=whole))
