@@ -68,12 +68,10 @@ class _Brotli:
         self._decompressor = brotli.Decompressor()
 
     def feed(self, data: bytes) -> bytes:
-        out = bytearray(self._decompressor.process(data, output_buffer_limit=self._burst + 1))
-        while not self._decompressor.can_accept_more_data() and len(out) <= self._burst:
-            out += self._decompressor.process(b"", output_buffer_limit=self._burst + 1 - len(out))
-        if len(out) > self._burst:
+        out: bytes = self._decompressor.process(data, output_buffer_limit=self._burst + 1)
+        if len(out) > self._burst or not self._decompressor.can_accept_more_data():
             raise _TooLargeError
-        return bytes(out)
+        return out
 
 
 class _Zstd:
