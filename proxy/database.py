@@ -137,10 +137,11 @@ class DatabaseFile:
                 migrations.apply(self.db)
 
     def _pending(self) -> bool:
+        tables = self.db.table_names()  # first: another process may make them all just now
         applied = {step.name for step in migrations.applied(self.db)}
         if newer := sorted(applied - _steps()):
             raise StoreError(f"{self.path} is of a newer demur ({newer[-1]}): upgrade demur, or name another with --db")
-        if not applied and self.db.table_names():
+        if tables and not applied:
             raise StoreError(f"{self.path} is the database of another program: name another file with --db")
         return applied != _steps()
 

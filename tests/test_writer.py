@@ -404,6 +404,7 @@ def test_a_removed_spool_folder_is_made_again(path: Path, start: Make) -> None:
     assert writer.put(entry(1))
     shutil.rmtree(spool_folder(path))
     assert writer.put(entry(2))
+    assert len(spools(spool_folder(path))) == 1
     path.rmdir()
     assert writer.close()
     assert ids(path) == [name(1), name(2)]

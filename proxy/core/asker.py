@@ -13,6 +13,7 @@ from urllib.parse import unquote
 
 from msgspec import MsgspecError, Raw, Struct
 from msgspec.json import Decoder
+from msgspec.structs import asdict
 
 from proxy.core.headers import Headers
 from proxy.core.redact import Redactor
@@ -161,13 +162,16 @@ def kept_headers(headers: Headers, redactor: Redactor = _SECRETS) -> dict[str, s
     return kept
 
 
-class _Body(Struct):
+class _Members(Struct):
     model: Raw = Raw()
     stream: Raw = Raw()
     system: Raw = Raw()
-    messages: Raw = Raw()
     tools: Raw = Raw()
     metadata: Raw = Raw()
+
+
+class _Body(_Members):
+    messages: list[Raw] = []
 
 
 class _Block(Struct):
@@ -189,7 +193,7 @@ class _UserId(Struct):
 
 
 _BODY, _MESSAGE, _METADATA, _USER_ID = map(Decoder, (_Body, _Message, _Metadata, _UserId))
-_STRING, _BOOL, _RAWS = Decoder(str), Decoder(bool), Decoder(list[Raw])
+_STRING, _BOOL, _ODD = Decoder(str), Decoder(bool), Decoder(_Members)
 _BLOCK, _PROMPT = Decoder(_Block), Decoder(str | list[_Block])
 
 
@@ -203,7 +207,14 @@ def _decode[T](decoder: "Decoder[T]", data: bytes | str | Raw | None) -> T | Non
 
 def _read(body: bytes) -> _Body | None:
     """The members that matter. msgspec refuses a lone surrogate, which clients send when they cut a text in an emoji."""
-    return _decode(_BODY, body) or _decode(_BODY, _SURROGATE.sub(rb"\\ufffd", body))
+    return _members(body) or _members(_SURROGATE.sub(rb"\\ufffd", body))
+
+
+def _members(body: bytes) -> _Body | None:
+    if (read := _decode(_BODY, body)) is not None:
+        return read
+    odd = _decode(_ODD, body)
+    return _Body(**asdict(odd)) if odd else None
 
 
 def _surface(target: bytes) -> tuple[Surface, bytes, str | None] | None:
@@ -286,7 +297,7 @@ def _marked_role(prompt: list[str], sent: _Body) -> Role | None:
 
 def _asked(sent: _Body) -> list[str]:
     """How the user's last text begins, without an order to call no tools before it."""
-    for raw in reversed(_decode(_RAWS, sent.messages) or ()):
+    for raw in reversed(sent.messages):
         message = _decode(_MESSAGE, raw)
         if message and message.role == "user":
             content = message.content

@@ -16,13 +16,13 @@ and build number of the attribution block.
 
 import re
 from collections.abc import Iterator
-from hashlib import blake2b
-from json import JSONDecoder, dumps, loads
-from typing import Literal, NamedTuple
+from json import JSONDecoder, loads
+from typing import NamedTuple
 
 import msgspec
 
 from proxy.core.redact import Redactor
+from proxy.core.segment import identity, key_of, mark, string, to_json, tokens
 from schemas.labels import Label
 from schemas.records import Segment
 
@@ -31,25 +31,6 @@ ANSWERED = frozenset({Label.ASSISTANT_TEXT, Label.THINKING, Label.TOOL_USE, Labe
 ADDED = frozenset({Label.REMINDER, Label.SYSTEM_MESSAGE})
 """What the client adds to a user's turn by itself."""
 
-_BLOCKS = {
-    "thinking": Label.THINKING,
-    "redacted_thinking": Label.THINKING,
-    "image": Label.MEDIA,
-    "document": Label.MEDIA,
-    "fallback": Label.FALLBACK,
-}
-_PLACES = {
-    "prompt": Label.SYSTEM,
-    "system": Label.SYSTEM_MESSAGE,
-    "user": Label.USER_TEXT,
-    "assistant": Label.ASSISTANT_TEXT,
-}
-_PREFIXES = (
-    ("prompt", "x-anthropic-billing-header", Label.ATTRIBUTION),
-    ("user", "<system-reminder>", Label.REMINDER),
-)
-_TEXTS = {"text": "text", "thinking": "thinking", "tool_result": "content"}
-_VOLATILE = re.compile(r" ?cch=[^;]*;?|(?<=cc_version=)(\d+\.\d+\.\d+)\.[0-9A-Za-z]+")
 _MESSAGE = re.compile(r"messages\[(\d+)\]")
 _KEY = re.compile(r'("(?:[^"\\]|\\.)*+")[ \t\n\r]*+:', re.DOTALL)
 _BLANKS = frozenset(" \t\n\r")
@@ -101,92 +82,7 @@ def fingerprint(segments: list[Segment]) -> str | None:
                 break
         else:
             said[:0] = [segment.hash for segment in turn if segment.label not in ADDED]
-    return _key("\n".join(said).encode()) if said else None
-
-
-def _key(data: bytes) -> str:
-    return "b2:" + blake2b(data, digest_size=16).hexdigest()
-
-
-def _json(value: object, *, order: Literal["sorted"] | None = None) -> bytes:
-    try:
-        return msgspec.json.encode(value, order=order)
-    except UnicodeEncodeError:  # a lone surrogate
-        return dumps(value, separators=(",", ":"), sort_keys=order is not None).encode()
-
-
-def _normal(value: object) -> object:
-    if isinstance(value, dict):
-        return {key: _normal(member) for key, member in value.items() if key != "cache_control"}
-    return [_normal(item) for item in value] if isinstance(value, list) else value
-
-
-def _identity(value: object, label: Label) -> str:
-    if isinstance(value, str):
-        value = {"type": "text", "text": value}
-    elif label is Label.TOOL_RESULT and isinstance(value, dict) and isinstance(value.get("content"), str):
-        value = {**value, "content": [{"type": "text", "text": value["content"]}]}
-    if label is Label.ATTRIBUTION and isinstance(value, dict):
-        value = {**value, "text": _VOLATILE.sub(lambda match: match[1] or "", value["text"])}
-    return _key(_json(_normal(value), order="sorted"))
-
-
-def _tokens(value: object) -> float:
-    """An estimate from the text alone: 3.6 ASCII characters a token, 2 bytes of UTF-8 of any other text.
-
-    An image counts as 1500, which is what a large one costs; a document in base64 by its size, 40 bytes a token and not
-    less than an image. What is no text, such as a tool, counts as its JSON.
-    """
-    if isinstance(value, str):
-        plain = len(value) if value.isascii() else len(value.encode("ascii", "ignore"))
-        rest = 0 if plain == len(value) else len(value.encode("utf-8", "surrogatepass")) - plain
-        return plain / 3.6 + rest / 2
-    if isinstance(value, list):
-        return sum(map(_tokens, value))
-    kind = _string(value, "type") or ""
-    if isinstance(value, dict) and kind in _TEXTS:
-        return _tokens(value.get(_TEXTS[kind]))
-    if kind == "image":
-        return 1500
-    if isinstance(value, dict) and kind == "document" and (data := _string(value.get("source"), "data")):
-        return max(1500, len(data) * 3 / 4 / 40)
-    return len(_json(value)) / 3.6
-
-
-def _string(value: object, key: str) -> str | None:
-    member = value.get(key) if isinstance(value, dict) else None
-    return member if isinstance(member, str) else None
-
-
-def _text(value: object) -> str | None:
-    """The text of a string or of a text block."""
-    if isinstance(value, str):
-        return value
-    return _string(value, "text") if _string(value, "type") == "text" else None
-
-
-class _Mark(NamedTuple):
-    label: Label
-    tool: str | None = None
-    media: str | None = None
-
-
-def _mark(place: str | None, value: object, calls: dict[str, str]) -> _Mark:
-    """What a value is, by its place (a role, or a member of the body); ``calls``, the tools by call, is kept up to date."""
-    text, kind, name = _text(value), _string(value, "type") or "", _string(value, "name")
-    if place == "tools":
-        return _Mark(Label.TOOL, name)
-    if text is not None:
-        label = _PLACES.get(place or "", Label.OTHER)
-        return _Mark(next((known for at, prefix, known in _PREFIXES if at == place and text.startswith(prefix)), label))
-    if kind.endswith("tool_use"):
-        calls[_string(value, "id") or ""] = name or ""
-        return _Mark(Label.TOOL_USE, name)
-    if kind.endswith("tool_result"):
-        return _Mark(Label.TOOL_RESULT, calls.get(_string(value, "tool_use_id") or "") or None)
-    source = value.get("source") if isinstance(value, dict) else None
-    label = _BLOCKS.get(kind, Label.OTHER)
-    return _Mark(label, media=_string(source, "media_type") if label is Label.MEDIA else None)
+    return key_of("\n".join(said).encode()) if said else None
 
 
 class _Piece(NamedTuple):
@@ -245,7 +141,7 @@ class _Body:
         for key, start in self._members():
             if key != "content" or self._at("n"):
                 pieces.append(self._read(None, key, start))
-                role = _string(pieces[-1].value, "role") or role
+                role = string(pieces[-1].value, "role") or role
             elif self._at("["):
                 pieces.extend(self._read(f"{path}.content[{n}]") for n in self._items())
             else:
@@ -258,14 +154,14 @@ class _Body:
         if piece.path is None and not piece.replaced:
             return
         self._literal(piece.start)
-        self.parts.append(_json(piece.value)[1:-1] if piece.path is None else self._segment(piece, piece.path, place))
+        self.parts.append(to_json(piece.value)[1:-1] if piece.path is None else self._segment(piece, piece.path, place))
         self.done = piece.end
         self.out.replacements += piece.replaced
 
     def _segment(self, piece: _Piece, path: str, place: str | None) -> str:
         raw = self.text[piece.start : piece.end].encode()
-        data = _json(piece.value) if piece.replaced else raw
-        label, tool, media = _mark(place, piece.value, self.calls)
+        data = to_json(piece.value) if piece.replaced else raw
+        label, tool, media = mark(place, piece.value, self.calls)
         segment = Segment(
             n=len(self.out.segments),
             label=label,
@@ -273,9 +169,9 @@ class _Body:
             tool=tool,
             media=media,
             bytes=len(raw),
-            tokens_est=round(_tokens(piece.value)),
-            hash=_identity(piece.value, label),
-            content=_key(data),
+            tokens_est=round(tokens(piece.value)),
+            hash=identity(piece.value, label),
+            content=key_of(data),
         )
         self.out.segments.append(segment)
         self.out.contents[segment.content] = data
@@ -351,7 +247,7 @@ def _unread(body: bytes, redactor: Redactor | None) -> Split:
     if redactor:
         text, replaced = redactor.text(text)
     data = text.encode(errors="surrogateescape")
-    key = _key(data)
+    key = key_of(data)
     segment = Segment(
         n=0, label=Label.OTHER, path="", bytes=len(body), tokens_est=round(len(data) / 3.6), hash=key, content=key
     )

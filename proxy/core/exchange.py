@@ -48,7 +48,7 @@ class Watcher:
     now: Callable[[], float]
     """Seconds since 1970."""
     entropy: Callable[[int], bytes]
-    redactor: Redactor | None = field(default_factory=Redactor)
+    redactor: Redactor = field(default_factory=Redactor)
     content: bool = True
     """Whether the declined request is kept, or only its segment map."""
 
@@ -168,15 +168,14 @@ class Exchange:
             cache_write_tokens=verdict.usage.cache_write_tokens,
             exact=parts.exact if parts and watcher.content else None,
             replacements=parts.replacements if parts else 0,
-            headers=asker.kept_headers(self._headers),
+            headers=asker.kept_headers(self._headers, watcher.redactor),
         )
 
     def _request_id_of(self, message: Message) -> str | None:
         return message.request_id if self._surface is Surface.BATCH_RESULTS else self._request_id or message.request_id
 
     def _clean(self, said: str | None) -> str | None:
-        """The API's own words never keep a secret, whatever the owner set for the prompts."""
-        return (self._watcher.redactor or Redactor()).text(said)[0] if said else said
+        return self._watcher.redactor.text(said)[0] if said else said
 
     def _asker(self) -> asker.Asker:
         return asker.asker(self._target, self._headers, self._request())

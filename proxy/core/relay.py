@@ -187,7 +187,7 @@ class _Watched:
             return None
         try:
             maker = self._exchange.feed(data)
-        except Exception as error:
+        except Exception as error:  # noqa: BLE001 - rule zero
             return self._dismiss(error)
         return None if maker is None else Keep(maker)
 

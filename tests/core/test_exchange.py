@@ -4,24 +4,30 @@ import gzip
 import json
 
 import pytest
-from answers import ANSWER, DETAILS, MID, REFUSAL, aws, data_of, end, start
 
+from answers import ANSWER, DETAILS, MID, REFUSAL, aws, data_of, end, start
 from proxy.core.context import join
 from proxy.core.exchange import Exchange, Watcher, stamp, ulid
 from proxy.core.headers import Headers
+from proxy.core.redact import Redactor
 from schemas.labels import Kind, Result, Role, Stage
 from schemas.records import Entry
 
 BEGAN = 1_790_000_000.5
 TARGET = b"/v1/messages?beta=true"
 ASK = b'{"model":"claude-opus-5","stream":true,"messages":[{"role":"user","content":"my key is sk-ant-api03-abcdefghijklmnop0"}]}'
-FROM: Headers = ((b"User-Agent", b"claude-cli/2.1.197 (external, sdk-cli)"), (b"X-Api-Key", b"sk-ant-api03-secretsecretsecret0"))
+FROM: Headers = (
+    (b"User-Agent", b"claude-cli/2.1.197 (external, sdk-cli)"),
+    (b"X-Api-Key", b"sk-ant-api03-secretsecretsecret0"),
+)
 SSE: Headers = ((b"content-type", b"text/event-stream"), (b"request-id", b"req_1"))
 JSON: Headers = ((b"content-type", b"application/json"),)
 REFUSED = json.dumps({"id": "msg_2", "content": [], "stop_reason": "refusal", "stop_details": DETAILS}).encode()
 
 
-def watch(method: bytes = b"POST", target: bytes = TARGET, headers: Headers = FROM, *, content: bool = True) -> Exchange:
+def watch(
+    method: bytes = b"POST", target: bytes = TARGET, headers: Headers = FROM, *, content: bool = True
+) -> Exchange:
     clock = iter([BEGAN, *[BEGAN + 0.812] * 9])
     watcher = Watcher(source="gateway", now=lambda: next(clock), entropy=lambda n: b"\x01" * n, content=content)
     exchange = watcher.exchange(method, target, headers)
@@ -29,7 +35,9 @@ def watch(method: bytes = b"POST", target: bytes = TARGET, headers: Headers = FR
     return exchange
 
 
-def run(exchange: Exchange, answer: bytes, head: Headers = SSE, status: int = 200, body: bytes = ASK, *, whole: bool = True) -> Entry | None:
+def run(
+    exchange: Exchange, answer: bytes, head: Headers = SSE, status: int = 200, body: bytes = ASK, *, whole: bool = True
+) -> Entry | None:
     exchange.sent(body[:10])
     exchange.sent(body[10:])
     exchange.opened(status, head)
@@ -82,7 +90,7 @@ def test_the_request_is_kept_with_its_secrets_out_and_no_credential_at_all() -> 
 def test_the_explanation_loses_its_token_even_where_prompts_are_kept_as_they_are() -> None:
     said = "Apply: https://claude.com/form/cyber-use-case?token=AbCdEf0123456789AbCdEf"
     stream = start() + end("refusal", stop_details={**DETAILS, "explanation": said})
-    watcher = Watcher(source="gateway", now=lambda: BEGAN, entropy=bytes, redactor=None)
+    watcher = Watcher(source="gateway", now=lambda: BEGAN, entropy=bytes, redactor=Redactor(secrets=False))
     exchange = watcher.exchange(b"POST", TARGET, FROM)
     assert exchange is not None
     refusal = entry(exchange, stream).refusals[0]
@@ -158,7 +166,7 @@ def test_batch_results_are_refusals_without_a_request() -> None:
     lines.append({"custom_id": "x", "result": {"type": "succeeded", "message": {"stop_reason": "end_turn"}}})
     exchange = watch(b"GET", b"/v1/messages/batches/b_1/results")
     found = entry(exchange, b"\n".join(json.dumps(line).encode() for line in lines), body=b"")
-    assert [(r.message_id, r.request_id, r.ms_to_refusal) for r in found.refusals][0] == ("msg_2", None, None)
+    assert next((r.message_id, r.request_id, r.ms_to_refusal) for r in found.refusals) == ("msg_2", None, None)
     assert (found.segments, found.skeleton, found.traffic) == ([], None, [])
     assert exchange.traffic() is None
     failed = watch(b"GET", b"/v1/messages/batches/b_1/results")
@@ -168,7 +176,9 @@ def test_batch_results_are_refusals_without_a_request() -> None:
 def test_bedrock_is_read_by_its_envelope_and_its_path() -> None:
     exchange = watch(target=b"/model/anthropic.claude-opus-5-v1%3A0/invoke-with-response-stream")
     head = ((b"content-type", b"application/vnd.amazon.eventstream"), (b"x-amzn-requestid", b"aws-1"))
-    refusal = entry(exchange, aws(data_of(start())) + aws(data_of(end("refusal"))), head, body=b'{"messages": []}').refusals[0]
+    refusal = entry(
+        exchange, aws(data_of(start())) + aws(data_of(end("refusal"))), head, body=b'{"messages": []}'
+    ).refusals[0]
     assert (refusal.model, refusal.request_id, refusal.streamed) == ("anthropic.claude-opus-5-v1:0", "aws-1", True)
     assert refusal.fingerprint is None
 
