@@ -51,8 +51,7 @@ def schema(record: type[Struct]) -> str:
     """A record's JSON Schema (2020-12), with a description for each property."""
     made = msgspec.json.schema(record)
     for name, definition in made["$defs"].items():
-        home = records if hasattr(records, name) else labels
-        for field, text in _docstrings(home)[name].items():
+        for field, text in _docstrings(records).get(name, {}).items():
             if field in definition.get("properties", {}):
                 definition["properties"][field]["description"] = _plain(text)
     return json.dumps({"$schema": "https://json-schema.org/draft/2020-12/schema", **made}, indent=2) + "\n"
@@ -72,7 +71,7 @@ def _records() -> Iterator[str]:
     for record in RECORDS:
         hints, told = get_type_hints(record), _docstrings(records)[record.__name__]
         yield f"## {record.__name__}"
-        yield inspect.cleandoc(record.__doc__ or "")
+        yield _cell(record.__doc__ or "")
         yield _table(
             ("field", "type", ""),
             [(f"`{name}`", _type(hints[name]), told.get(name, "")) for name in record.__struct_fields__],
@@ -80,8 +79,8 @@ def _records() -> Iterator[str]:
     for vocabulary in VOCABULARIES:
         told = _docstrings(labels)[vocabulary.__name__]
         yield f"## {vocabulary.__name__}"
-        yield inspect.cleandoc(vocabulary.__doc__ or "")
-        yield _table(("value", ""), [(f"`{member.value}`", told.get(member.name, "")) for member in vocabulary])
+        yield _cell(vocabulary.__doc__ or "")
+        yield _table(("value", "meaning"), [(f"`{member.value}`", told.get(member.name, "")) for member in vocabulary])
 
 
 def _settings() -> Iterator[str]:
@@ -110,24 +109,24 @@ def _setting_table(listed: list[FieldInfo], hints: dict[str, Any], prefix: str) 
         variable = "DEMUR_" + (prefix + field.name).replace(".", "_").upper()
         (meta,) = hints[field.name].__metadata__
         rows.append((f"`{field.name}`", f"`{json.dumps(default)}`", f"`{variable}`", meta.description))
-    return _table(("setting", "default", "environment", ""), rows)
+    return _table(("setting", "default", "environment", "meaning"), rows)
 
 
 def _commands() -> Iterator[str]:
     from proxy.cli import main
 
     yield _head("Commands", "--help")
-    yield from _helps(main, "demur")
+    yield from _helps(main, "demur", None)
 
 
-def _helps(command: click.Command, name: str) -> Iterator[str]:
-    context = click.Context(command, info_name=name, terminal_width=100, max_content_width=100)
-    yield f"## {name}\n\n```text\n{command.get_help(context)}\n```"
+def _helps(command: click.Command, name: str, parent: click.Context | None) -> Iterator[str]:
+    context = click.Context(command, parent, name, terminal_width=100, **command.context_settings)
+    yield f"## {context.command_path}\n\n```text\n{command.get_help(context)}\n```"
     if isinstance(command, click.Group):
         for inner in command.list_commands(context):
             found = command.get_command(context, inner)
             assert found is not None
-            yield from _helps(found, f"{name} {inner}")
+            yield from _helps(found, inner, context)
 
 
 def _head(title: str, origin: str) -> str:

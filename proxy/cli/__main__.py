@@ -1,0 +1,5 @@
+"""``python -m proxy.cli`` is ``demur``."""
+
+from proxy.cli import main
+
+main(prog_name="demur")

@@ -1,0 +1,272 @@
+"""What ``demur doctor`` looks at. Each check says what was found and, where that is not well, what to do.
+
+Nothing is changed, no request is sent, no other program is run. A check that fails itself is a finding like any other.
+"""
+
+import os
+import shutil
+import sys
+from collections.abc import Callable, Iterable, Iterator
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from proxy import __version__
+from proxy.cli.reaching import answers, host_of, leads_to, reach
+from proxy.cli.words import line, size, url, without_secrets
+from proxy.database import files
+from proxy.settings import InForce, SettingsError, address, load
+from proxy.upkeep import Finding, health
+from proxy.upstream import Upstream, UpstreamError, is_loopback
+from schemas.settings import Settings
+
+PACKAGES = ("mitmproxy", "aiohttp", "httptools", "uvloop")
+OLDEST_MITMPROXY = (12, 2)
+CA = Path("~/.mitmproxy/mitmproxy-ca-cert.pem")
+"""Where mitmproxy keeps the certificate that its clients have to trust."""
+_MILD = {"spools", "space", "privacy", "losses"}
+"""Findings about the store that stop nothing."""
+
+
+class Check(NamedTuple):
+    """One thing that was looked at. ``todo`` is empty where it is well."""
+
+    name: str
+    status: str
+    found: str
+    todo: str = ""
+
+
+def _ok(name: str, found: str) -> Check:
+    return Check(name, "ok", found)
+
+
+def _warn(name: str, found: str, todo: str) -> Check:
+    return Check(name, "warn", found, todo)
+
+
+def _fail(name: str, found: str, todo: str) -> Check:
+    return Check(name, "fail", found, todo)
+
+
+def checks(db: str | None, config: str | None, *, offline: bool) -> Iterator[Check]:
+    """All of them, in the order in which a person would go about it. ``offline``: the API is not connected to."""
+    yield from _looked_at("versions", _versions)
+    try:
+        in_force = load(config, {"db": db})
+    except SettingsError as error:
+        yield _public(_fail("config", str(error), "correct it; what depends on the settings was not checked"))
+    else:
+        yield from _looked_at("config", lambda: _config(in_force))
+        yield from _looked_at("settings", lambda: _settings(in_force))
+        yield from _looked_at("database", lambda: _store(in_force.db))
+        yield from _looked_at("upstream", lambda: _upstream(in_force.settings, offline=offline))
+        yield from _looked_at("gateway", lambda: _gateway(in_force.settings))
+    yield from _looked_at("certificate", _certificate)
+    yield from _looked_at("environment", _environment)
+    yield from _looked_at("claude", _claude)
+
+
+def _looked_at(name: str, look: Callable[[], Iterable[Check]]) -> list[Check]:
+    try:
+        return [_public(check) for check in look()]
+    except OSError as error:
+        what = f"{error.filename or 'it'} cannot be looked at: {error.strerror or error}"
+        return [_public(_fail(name, what, "check the permissions of the file and of its folder"))]
+    except Exception as error:  # noqa: BLE001 - doctor tells of what is broken, and must not be stopped by it
+        return [_public(_fail(name, f"cannot be checked: {type(error).__name__}: {error}", "report this"))]
+
+
+def _public(check: Check) -> Check:
+    return check._replace(found=line(without_secrets(check.found)), todo=line(without_secrets(check.todo)))
+
+
+def _versions() -> Iterator[Check]:
+    found = {name: _version(name) for name in PACKAGES}
+    told = [f"{name} {number}" for name, number in found.items() if number]
+    missing = [
+        name for name, number in found.items() if not number and not (name == "uvloop" and sys.platform == "win32")
+    ]
+    python = ".".join(map(str, sys.version_info[:3]))
+    what = ", ".join([f"demur {__version__}", f"Python {python}", *told, *(f"no {name}" for name in missing)])
+    old = _numbers(found["mitmproxy"] or "0") < OLDEST_MITMPROXY
+    todo = "install demur again, in an environment of its own" if missing or old else ""
+    yield Check("versions", "fail" if todo else "ok", what, todo)
+
+
+def _version(name: str) -> str | None:
+    try:
+        return version(name)
+    except PackageNotFoundError:
+        return None
+
+
+def _numbers(text: str) -> tuple[int, ...]:
+    return tuple(int(part) for part in text.split(".")[:2] if part.isdigit())
+
+
+def _config(in_force: InForce) -> Iterator[Check]:
+    if not in_force.config.exists():
+        yield _ok("config", f"{in_force.config} is not there; what is not set otherwise has its default")
+        return
+    yield _ok("config", f"{in_force.config} was read")
+    for table in in_force.planned:
+        yield _warn(
+            f"[{table}]",
+            "this version of demur does not have it and ignores it",
+            "remove it, or wait for a later one",
+        )
+
+
+def _settings(in_force: InForce) -> Iterator[Check]:
+    """Those that are not left at their default, with where they come from."""
+    for name, origin in in_force.origins.items():
+        if name.partition(".")[0] in in_force.planned:
+            continue
+        variable = f" ({_variable(name)})" if origin == "environment" else ""
+        yield _ok(name, f"{_value(in_force.settings, name)}, from {_ORIGINS.get(origin, origin)}{variable}")
+    if not in_force.settings.capture.redact_secrets:
+        todo = "set capture.redact_secrets = true, unless you mean it"
+        yield _warn("secrets", "keys and tokens in declined requests are stored as they are", todo)
+    yield from _deny(in_force.settings.redact.deny)
+
+
+_ORIGINS = {"environment": "the environment", "flag": "the command line"}
+
+
+def _variable(name: str) -> str:
+    return "DEMUR_" + name.replace(".", "_").upper()
+
+
+def _value(settings: Settings, name: str) -> str:
+    value: Any = settings
+    for part in name.split("."):
+        value = getattr(value, part)
+    if name == "redact.deny":  # what must never be written is not written here either
+        return f"{len(value)} entries"
+    if name in {"upstream", "upstream_proxy"}:
+        return url(str(value))
+    return (
+        ", ".join(value) if isinstance(value, list) else str(value).lower() if isinstance(value, bool) else str(value)
+    )
+
+
+def _deny(entries: list[str]) -> Iterator[Check]:
+    from proxy.core.redact import Redactor
+
+    for n, entry in enumerate(entries, 1):
+        try:
+            Redactor([entry])
+        except ValueError:
+            todo = "say a word, or a regular expression between slashes"
+            yield _fail(f"redact.deny[{n}]", "it cannot be used", todo)
+
+
+def _store(path: Path) -> Iterator[Check]:
+    report = health(path)
+    for finding in report.findings:
+        yield _of_finding(finding, path)
+    if not path.exists():
+        yield from _could_be_made(path)
+
+
+def _of_finding(finding: Finding, path: Path) -> Check:
+    status = "ok" if finding.ok else "warn" if finding.name in _MILD else "fail"
+    used = sum(file.stat().st_size for file in files(path)) if finding.name == "database" and finding.ok else 0
+    return Check(finding.name, status, finding.what + (f", {size(used)}" if used else ""), finding.todo)
+
+
+def _could_be_made(path: Path) -> Iterator[Check]:
+    place = next(folder for folder in path.absolute().parents if folder.exists())
+    if not place.is_dir():
+        yield _fail("writing", f"{place} is no folder", "name another place with --db")
+    elif not os.access(place, os.W_OK | os.X_OK):
+        yield _fail(
+            "writing", f"{place} cannot be written to", "change its permissions, or name another place with --db"
+        )
+
+
+def _upstream(settings: Settings, *, offline: bool) -> Iterator[Check]:
+    try:
+        upstream = Upstream(settings.upstream, ca=settings.upstream_ca, proxy=settings.upstream_proxy)
+        if offline:
+            yield _ok("upstream", f"{url(settings.upstream)}, not connected to (--offline)")
+            return
+        reach(upstream)
+    except UpstreamError as error:
+        todo = "check the network, HTTPS_PROXY, and the settings upstream, upstream_ca and upstream_proxy"
+        yield _fail("upstream", str(error), todo)
+    else:
+        yield _ok("upstream", f"{url(settings.upstream)} accepts connections")
+
+
+def _gateway(settings: Settings) -> Iterator[Check]:
+    try:
+        host, port = address(settings.listen)
+    except SettingsError as error:
+        yield _fail("gateway", str(error), "correct the setting listen")
+        return
+    if not is_loopback(host):
+        yield _fail(
+            "gateway",
+            f"{host} is not a loopback address",
+            "set listen to 127.0.0.1:8788: demur has no authentication yet",
+        )
+    elif answers(host, port):
+        yield _ok("gateway", f"something answers on {settings.listen}")
+    elif leads_to(os.environ.get("ANTHROPIC_BASE_URL", ""), host, port):
+        yield _fail(
+            "gateway",
+            f"nothing answers on {settings.listen}, where ANTHROPIC_BASE_URL leads",
+            "start it: demur up",
+        )
+    else:
+        yield _warn("gateway", f"nothing answers on {settings.listen}", "start it: `demur up`. `demur run` needs none")
+
+
+def _certificate() -> Iterator[Check]:
+    path = CA.expanduser()
+    there = path.exists()
+    yield _ok(
+        "certificate",
+        f"{path}" if there else f"{path} is not there yet; `demur mitm` makes it when it first starts",
+    )
+
+
+def _environment() -> Iterator[Check]:
+    yield _base_url(os.environ.get("ANTHROPIC_BASE_URL", ""))
+    proxy = os.environ.get("HTTPS_PROXY") or os.environ.get("https_proxy") or ""
+    authorities = os.environ.get("NODE_EXTRA_CA_CERTS", "")
+    if proxy and not authorities and is_loopback(host_of(proxy)):
+        todo = f"where that is `demur mitm`, set NODE_EXTRA_CA_CERTS={CA.expanduser()}"
+        yield _warn("HTTPS_PROXY", f"{url(proxy)}, without NODE_EXTRA_CA_CERTS", todo)
+    else:
+        yield _ok("HTTPS_PROXY", url(proxy) or "not set")
+    if authorities and not Path(authorities).exists():
+        yield _warn(
+            "NODE_EXTRA_CA_CERTS",
+            f"{authorities} is not there",
+            "correct it: Claude Code trusts no certificate of it",
+        )
+    else:
+        yield _ok("NODE_EXTRA_CA_CERTS", authorities or "not set")
+
+
+def _base_url(given: str) -> Check:
+    if not given:
+        return _ok("ANTHROPIC_BASE_URL", "not set; `demur run` sets it for what it starts")
+    if is_loopback(host_of(given)):
+        return _ok("ANTHROPIC_BASE_URL", url(given))
+    todo = "`demur run` passes on to it; to use `demur up`, set it to the URL that `demur up` prints"
+    return _warn("ANTHROPIC_BASE_URL", f"{url(given)}, which is not this machine", todo)
+
+
+def _claude() -> Iterator[Check]:
+    if path := shutil.which("claude"):
+        yield _ok("claude", path)
+    else:
+        yield _warn(
+            "claude",
+            "Claude Code is not on the PATH",
+            "install it, or name its path: demur run -- /path/to/claude",
+        )

@@ -1,0 +1,77 @@
+"""What the commands share: the options that each has, and errors that are one line on stderr.
+
+Exit codes: 0 done, 1 failed, 2 wrong usage. A failure that one of our own errors names becomes ``demur: …`` and 1; what click
+finds wrong in the arguments stays click's. Nothing heavy is imported here, so that ``--help`` stays fast.
+"""
+
+import io
+import os
+import sys
+from collections.abc import Callable
+from functools import wraps
+
+import click
+
+_FAULTS = (
+    ("proxy.settings", "SettingsError"),
+    ("proxy.database", "StoreError"),
+    ("proxy.gateway", "ListenError"),
+    ("proxy.upstream", "UpstreamError"),
+)
+
+db_option = click.option("--db", metavar="PATH", help="The database.  [demur.db in your data folder]")
+config_option = click.option("--config", metavar="FILE", help="The settings.  [demur.toml in your config folder]")
+json_option = click.option("--json", "as_json", is_flag=True, help="For programs: JSON instead of text.")
+
+
+class Failed(click.ClickException):
+    """Ends the command with 1; the message says in one line what is wrong and what to do."""
+
+    def show(self, file: object = None) -> None:
+        """click's. On stderr, without control characters and without the credentials of a URL."""
+        warn(self.format_message())
+
+
+class Misused(Failed):
+    """Ends the command with 2: what was asked for cannot be meant."""
+
+    exit_code = 2
+
+
+def warn(message: str) -> None:
+    """One line on stderr."""
+    from proxy.cli.words import line, without_secrets
+
+    click.echo(f"demur: {line(without_secrets(message))}", err=True)
+
+
+def one_line_errors[**P, R](command: Callable[P, R]) -> Callable[P, R]:
+    """For a command's function: our own errors end it with one line. Also prepares the streams that it prints to."""
+
+    @wraps(command)
+    def told(*args: P.args, **kwargs: P.kwargs) -> R:
+        _prepare_streams()
+        try:
+            return command(*args, **kwargs)
+        except (click.UsageError, Failed):
+            raise
+        except click.ClickException as error:
+            raise Failed(error.format_message()) from error
+        except _faults() as error:
+            raise Failed(str(error)) from error
+
+    return told
+
+
+def _faults() -> tuple[type[Exception], ...]:
+    """Our own errors. Those of a module that is not loaded cannot have been raised."""
+    return tuple(getattr(sys.modules[module], name) for module, name in _FAULTS if module in sys.modules)
+
+
+def _prepare_streams() -> None:
+    """A terminal that lacks a character gets its escape; NO_COLOR (no-color.org) is heard."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")
+    if os.environ.get("NO_COLOR") and (context := click.get_current_context(silent=True)):
+        context.color = False

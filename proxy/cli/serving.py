@@ -1,0 +1,65 @@
+"""A gateway with its writer, as ``up``, ``run`` and ``demo`` start it; and the loop that they run in."""
+
+import asyncio
+import os
+import signal
+import sys
+import time
+from collections.abc import AsyncIterator, Callable, Coroutine
+from contextlib import asynccontextmanager, suppress
+from typing import Any
+
+from proxy.core.exchange import Watcher
+from proxy.core.redact import Redactor
+from proxy.gateway import Gateway
+from proxy.keeper import Keeper
+from proxy.settings import InForce, SettingsError, address
+from proxy.upstream import Upstream
+from proxy.writer import Writer
+from schemas.records import Refusal
+from schemas.settings import Settings
+
+
+def run_loop[T](main: Coroutine[Any, Any, T]) -> T:
+    """Runs a coroutine to its end, on uvloop where there is one."""
+    if sys.platform == "win32":
+        return asyncio.run(main)
+    import uvloop
+
+    return uvloop.run(main)
+
+
+def watcher(settings: Settings, source: str) -> Watcher:
+    """The onlooker that the settings ask for. Raises ``SettingsError``."""
+    try:
+        redactor = Redactor(settings.redact.deny, secrets=settings.capture.redact_secrets)
+    except ValueError as error:
+        raise SettingsError(f"redact.deny: {error}") from error
+    content = settings.capture.content == "refusals"
+    return Watcher(source=source, now=time.time, entropy=os.urandom, redactor=redactor, content=content)
+
+
+@asynccontextmanager
+async def serving(
+    in_force: InForce, *, listen: str | None = None, tell: Callable[[Refusal], None] | None = None
+) -> AsyncIterator[tuple[Gateway, str]]:
+    """A gateway that accepts connections, and its URL. At the end it drains, and the writer writes what there is."""
+    settings = in_force.settings
+    upstream = Upstream(settings.upstream, ca=settings.upstream_ca, proxy=settings.upstream_proxy)
+    writer = Writer(in_force.db, retention_days=settings.capture.retention_days)
+    gateway = Gateway(upstream, Keeper(writer, tell), watcher(settings, "gateway"), max_body=settings.max_body_mb << 20)
+    url = await gateway.start(*address(listen or settings.listen))
+    await asyncio.to_thread(writer.start)
+    try:
+        yield gateway, url
+    finally:
+        await gateway.stop(settings.drain_s)
+        await asyncio.to_thread(writer.close)
+
+
+def on_signal(act: Callable[[], None], *names: str) -> None:
+    """Calls ``act`` for these signals, in the running loop; where there are none of the kind, not at all."""
+    loop = asyncio.get_running_loop()
+    for name in names:
+        with suppress(NotImplementedError, AttributeError):
+            loop.add_signal_handler(getattr(signal, name), act)

@@ -1,0 +1,246 @@
+"""How facts are put into words: the one place. What others wrote is shown so that it cannot drive a terminal."""
+
+import json
+import re
+import textwrap
+from datetime import UTC, datetime
+from typing import Any
+from unicodedata import combining, east_asian_width
+
+from schemas.labels import Kind, Outcome, Result, Role, Stage, Verdict
+from schemas.records import Refusal
+
+STAGES = {Stage.BEFORE_OUTPUT: "before output", Stage.MID_STREAM: "mid-stream"}
+OUTCOMES = {
+    Outcome.REFUSED: "refused",
+    Outcome.RECOVERED_BY_DEMUR: "recovered by demur",
+    Outcome.RECOVERED_BY_API: "recovered by the API",
+    Outcome.RECOVERED_BY_CLIENT: "recovered by the client",
+    Outcome.UNKNOWN: "unknown",
+}
+RESULTS = {
+    Result.ANSWERED: "answered",
+    Result.REFUSED: "declined",
+    Result.OUTPUT_FILTER: "stopped by the output filter",
+    Result.POLICY_ERROR: "policy error",
+    Result.CUT: "cut off",
+    Result.UNREADABLE: "could not be read",
+}
+ROLES = {
+    Role.MAIN: "main conversation",
+    Role.SUBAGENT: "sub-agent",
+    Role.COMPACTION: "compaction",
+    Role.TITLE: "title",
+    Role.CLASSIFIER: "classifier",
+    Role.COUNT_TOKENS: "token count",
+    Role.OTHER: "other",
+}
+VERDICTS = {
+    Verdict.UNKNOWN: "unknown",
+    Verdict.FALSE_POSITIVE: "false positive",
+    Verdict.CORRECT: "correct",
+    Verdict.UNSURE: "unsure",
+}
+SENDERS = {"client": "the client", "api": "the API itself", "demur": "demur"}
+
+# C0 and C1 controls, what has no width, what turns the direction of text, lone surrogates, invisible tags.
+_RISKY = (
+    r"\x00-\x1f\x7f-\x9f\xad\u061c\u180e\u200b\u200e\u200f\u2028-\u202e\u2060-\u206f\ufeff\ufff9-\ufffb\ud800-\udfff"
+    r"\U000e0000-\U000e007f"
+)
+_IN_LINE = re.compile(f"[{_RISKY}]")
+_IN_TEXT = re.compile(rf"(?![\n\t])[{_RISKY}]")
+_IN_JSON = re.compile(rf"(?!\n)[{_RISKY}]")
+_CREDENTIALS = re.compile(r"(?:(?<=://)[^/\s'\"]*|[^\s/@'\":]+:[^\s/@'\"]+)@")
+_QUERY = re.compile(r"(?<=[\w/])\?[^\s'\"]*=[^\s'\"]*")
+_SHORT = {"\n": r"\n", "\r": r"\r", "\t": r"\t"}
+
+
+def line(text: str) -> str:
+    """In one line, with escapes for whatever a terminal would obey."""
+    return _IN_LINE.sub(_escape, text)
+
+
+def text(text: str) -> str:
+    """The same for text of several lines: line feeds and tabs stay."""
+    return _IN_TEXT.sub(_escape, text)
+
+
+def as_json(value: object, *, indent: int | None = None) -> str:
+    """JSON of builtins, in characters that people can read and none that a terminal would obey."""
+    written = json.dumps(value, ensure_ascii=False, allow_nan=False, indent=indent)
+    return _IN_JSON.sub(_json_escape, written)
+
+
+def from_json(content: bytes) -> Any:
+    """The value of stored JSON. Its text where that would not say the same: no JSON, a key that stands twice, no number."""
+    try:
+        return json.loads(content, object_pairs_hook=_object, parse_constant=_no_number, parse_float=_number)
+    except (ValueError, RecursionError):
+        return content.decode("utf-8", "backslashreplace")
+
+
+def without_secrets(message: str) -> str:
+    """Without the credentials and the query of a URL, and whatever else looks like a secret."""
+    from proxy.core.redact import Redactor
+
+    hidden = _QUERY.sub("?[hidden]", _CREDENTIALS.sub("[hidden]@", message))
+    return Redactor().text(hidden)[0]
+
+
+def url(given: str) -> str:
+    """A URL without credentials, however badly it is written."""
+    scheme, mark, rest = given.rpartition("://")
+    return f"{scheme}{mark}[hidden]@{rest.rpartition('@')[2]}" if "@" in rest else given
+
+
+def size(n: int) -> str:
+    """Bytes, as ``43 kB``."""
+    return _scaled(n, ("B", "kB", "MB", "GB"))
+
+
+def tokens(n: int) -> str:
+    """An estimated number of tokens, as ``~11k``."""
+    return "~" + _scaled(n, ("", "k", "M", "G")).replace(" ", "")
+
+
+def count(n: int, noun: str) -> str:
+    """``1 refusal``, ``1,204 refusals``."""
+    return f"{n:,} {noun}{'' if n == 1 else 's'}"
+
+
+def local(at: str) -> datetime | None:
+    """A record's time on this machine's clock; None where an importer gave none that can be read."""
+    try:
+        found = datetime.fromisoformat(at)
+    except ValueError:
+        return None
+    return (found if found.tzinfo else found.replace(tzinfo=UTC)).astimezone()
+
+
+def moment(at: str) -> str:
+    """``2026-11-23 15:36:02 +0100``."""
+    found = local(at)
+    return f"{found:%Y-%m-%d %H:%M:%S %z}" if found else line(at)
+
+
+def category(refusal: Refusal) -> str:
+    """What the API called it; the kind, where it is no refusal by the safeguards."""
+    if refusal.kind != Kind.REFUSAL:
+        return refusal.kind.replace("_", " ")
+    return line(refusal.category) if refusal.category else "none"
+
+
+def sentence(refusal: Refusal) -> str:
+    """What happened, for a person who has never heard of stop reasons."""
+    return f"{_what(refusal)} {_ending(refusal)}"
+
+
+def _what(refusal: Refusal) -> str:
+    model = line(refusal.model or "a model that is not known")
+    match refusal.kind:
+        case Kind.REFUSAL:
+            when = {
+                Stage.BEFORE_OUTPUT: " before any output",
+                Stage.MID_STREAM: " in the middle of the answer",
+                None: "",
+            }
+            return f"The API's safeguards declined a request to {model}{when[refusal.stage]}."
+        case Kind.POLICY_ERROR:
+            return f"The API answered a request to {model} with an error that names a usage policy."
+        case Kind.OUTPUT_FILTER:
+            return f"The API's output filter stopped an answer of {model}: it is about reproducing material, not about safeguards."
+        case Kind.SOFT_REFUSAL:
+            return f"{model} declined a request in its own words."
+        case Kind.UNCLASSIFIED:
+            return f"An answer of {model} looks like a refusal and fits no rule: look at it yourself."
+
+
+def _ending(refusal: Refusal) -> str:
+    other = line(refusal.answered_by or "another model")
+    return {
+        Outcome.REFUSED: "It ended there.",
+        Outcome.RECOVERED_BY_DEMUR: f"demur then asked {other}, which answered.",
+        Outcome.RECOVERED_BY_API: f"The API itself then asked {other}, which answered.",
+        Outcome.RECOVERED_BY_CLIENT: f"The client then asked {other}, which answered.",
+        Outcome.UNKNOWN: "How it ended is not known.",
+    }[refusal.outcome]
+
+
+def exactness(refusal: Refusal) -> str:
+    """What the stored request is, beside the one that was sent."""
+    if refusal.exact is None:
+        return "the request is not stored, only its map"
+    if refusal.exact:
+        return "the stored request is the sent one to the byte"
+    if refusal.replacements:
+        were = "secret was" if refusal.replacements == 1 else "secrets were"
+        return f"the stored request is the sent one, but {refusal.replacements} {were} replaced"
+    return "the stored request is not the sent one to the byte"
+
+
+def certainty(refusal: Refusal) -> str:
+    """``message_delta.stop_reason, confidence 1 (by structure)``."""
+    by = "structure" if refusal.confidence >= 1 else "wording"
+    return f"{line(refusal.evidence)}, confidence {refusal.confidence:g} (by {by})"
+
+
+def bracketed(fact: str | None) -> str:
+    """`` (cyber)``, or nothing."""
+    return f" ({line(fact)})" if fact else ""
+
+
+def width(text: str) -> int:
+    """How many columns of a terminal it takes."""
+    if text.isascii():
+        return len(text)
+    return sum(2 if east_asian_width(char) in "WF" else not combining(char) for char in text)
+
+
+def fit(text: str, columns: int) -> str:
+    """Padded to so many columns, or cut short with an ellipsis."""
+    if width(text) > columns:
+        while width(text) > max(columns - 1, 0):
+            text = text[:-1]
+        text += "…"
+    return text + " " * (columns - width(text))
+
+
+def wrapped(text: str, columns: int, margin: int = 0, *, first: bool = False) -> str:
+    """Wrapped, with so many spaces before each line but the first; ``first``: before that as well."""
+    lines = textwrap.wrap(text, max(columns - margin, 24), break_long_words=False, break_on_hyphens=False) or [""]
+    return " " * (margin * first) + ("\n" + " " * margin).join(lines)
+
+
+def _escape(found: re.Match[str]) -> str:
+    point = ord(found[0])
+    return _SHORT.get(found[0]) or (
+        f"\\x{point:02x}" if point < 0x100 else f"\\u{point:04x}" if point < 0x10000 else f"\\U{point:08x}"
+    )
+
+
+def _json_escape(found: re.Match[str]) -> str:
+    return f"\\u{ord(found[0]):04x}" if ord(found[0]) < 0x10000 else json.dumps(found[0])[1:-1]
+
+
+def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    made = dict(pairs)
+    if len(made) != len(pairs):
+        raise ValueError("a key stands twice")
+    return made
+
+
+def _no_number(name: str) -> float:
+    raise ValueError(f"{name} is not JSON")
+
+
+def _number(digits: str) -> float:
+    number = float(digits)
+    return number if abs(number) != float("inf") else _no_number(digits)
+
+
+def _scaled(n: int, units: tuple[str, ...]) -> str:
+    number, unit = float(n), 0
+    while round(number) >= 1000 and unit < len(units) - 1:
+        number, unit = number / 1000, unit + 1
+    return f"{number:.1f} {units[unit]}" if unit and number < 9.95 else f"{number:.0f} {units[unit]}"

@@ -1,0 +1,344 @@
+import json
+import os
+import socket
+import sqlite3
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import closing, contextmanager
+from pathlib import Path
+from threading import Event, Thread
+from typing import Any
+
+import pytest
+
+from authority import issue
+from commands import (
+    declined,
+    demur,
+    fails,
+    free_port,
+    keep,
+    orphan,
+    posix,
+    request,
+)
+from entries import disk, entry, fill
+from schemas.records import Entry
+
+
+def checked(*arguments: object, db: Path | None = None, **environment: str) -> dict[str, tuple[str, str, str]]:
+    """Name -> status, what was found, what to do."""
+    result = demur("doctor", "--json", *arguments, db=db, **environment)
+    report = json.loads(result.stdout)
+    assert list(report) == ["checks", "ok"]
+    assert report["ok"] is (result.exit_code == 0)
+    assert report["ok"] is not any(check["status"] == "fail" for check in report["checks"])
+    for check in report["checks"]:
+        assert list(check) == ["name", "status", "found", "todo"]
+        assert check["status"] in {"ok", "warn", "fail"}
+        assert check["todo"] or check["status"] == "ok", check
+    return {check["name"]: (check["status"], check["found"], check["todo"]) for check in report["checks"]}
+
+
+@contextmanager
+def listener(answer: Callable[[socket.socket], None] = lambda _: None) -> Iterator[tuple[int, list[bytes]]]:
+    """The port of a server that takes one connection, and what came on it after ``answer``."""
+    heard: list[bytes] = []
+    server = socket.create_server(("127.0.0.1", 0))
+
+    def serve() -> None:
+        connection, _ = server.accept()
+        with connection:
+            answer(connection)
+            try:
+                heard.append(connection.recv(1 << 16))
+            except ConnectionError:
+                heard.append(b"")
+
+    thread = Thread(target=serve)
+    thread.start()
+    with server:
+        yield server.getsockname()[1], heard
+        thread.join()
+
+
+def test_a_fresh_machine_fails_at_nothing(at_home: Path, db: Path) -> None:
+    seen = checked("--offline", db=db)
+    assert not [check for check in seen.values() if check[0] == "fail"]
+    assert "mitmproxy 1" in seen["versions"][1]
+    assert f"Python {sys.version_info[0]}.{sys.version_info[1]}" in seen["versions"][1]
+    assert "is not there yet" in seen["database"][1]
+    assert seen["gateway"][0] == seen["claude"][0] == "warn"
+    assert not db.exists()
+    human = demur("doctor", "--offline", db=db)
+    assert human.exit_code == 0
+    assert human.stdout.splitlines()[-1] == "2 warnings."
+    assert "-> start it: `demur up`" in human.stdout
+
+
+def test_all_is_well_where_it_is(at_home: Path, db: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    claude = at_home / "bin" / "claude"
+    claude.parent.mkdir()
+    claude.write_text("#!/bin/sh\ntouch was-run\n")
+    claude.chmod(0o755)
+    keep(db, entry(1))
+    with listener() as (gateway, _):
+        monkeypatch.setenv("DEMUR_LISTEN", f"127.0.0.1:{gateway}")
+        with listener() as (api, _):
+            result = demur("doctor", db=db, DEMUR_UPSTREAM=f"http://127.0.0.1:{api}")
+    assert result.stdout.splitlines()[-1] == "All is well."
+    assert str(claude) in result.stdout
+    assert not list(Path.cwd().glob("was-run"))
+
+
+def test_the_api_is_connected_to_and_not_spoken_to(at_home: Path, db: Path) -> None:
+    with listener() as (port, heard):
+        seen = checked(db=db, DEMUR_UPSTREAM=f"http://127.0.0.1:{port}")
+    assert heard == [b""]
+    assert seen["upstream"] == ("ok", f"http://127.0.0.1:{port} accepts connections", "")
+
+
+def test_a_certificate_that_is_not_trusted_is_told_and_upstream_ca_mends_it(
+    at_home: Path, db: Path, tmp_path: Path
+) -> None:
+    authority, context = issue(tmp_path, "127.0.0.1")
+
+    def greet(connection: socket.socket) -> None:
+        try:
+            context.wrap_socket(connection, server_side=True).close()
+        except OSError:
+            connection.close()
+
+    with listener(lambda connection: greet(connection.dup())) as (port, _):
+        seen = checked(db=db, DEMUR_UPSTREAM=f"https://127.0.0.1:{port}")
+    assert seen["upstream"][0] == "fail"
+    assert "not trusted" in seen["upstream"][1]
+    with listener(lambda connection: greet(connection.dup())) as (port, _):
+        seen = checked(db=db, DEMUR_UPSTREAM=f"https://127.0.0.1:{port}", DEMUR_UPSTREAM_CA=str(authority))
+    assert seen["upstream"][0] == "ok"
+
+
+def test_an_api_that_cannot_be_reached_is_a_failure_that_offline_leaves_out(at_home: Path, db: Path) -> None:
+    upstream = f"http://127.0.0.1:{free_port()}"
+    seen = checked(db=db, DEMUR_UPSTREAM=upstream)
+    assert seen["upstream"][0] == "fail"
+    assert "cannot reach 127.0.0.1" in seen["upstream"][1]
+    assert checked("--offline", db=db, DEMUR_UPSTREAM=upstream)["upstream"][0] == "ok"
+    assert checked("--offline", db=db, DEMUR_UPSTREAM="nonsense")["upstream"][0] == "fail"
+    assert checked("--offline", db=db, DEMUR_UPSTREAM_CA="/none.pem")["upstream"][0] == "fail"
+
+
+def test_a_name_server_that_does_not_answer_holds_nothing_up(
+    at_home: Path, db: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked, ended, held_up = Event(), Event(), Event()
+
+    def never(*_: object, **__: object) -> list[object]:
+        asked.set()
+        if not ended.wait(20):
+            held_up.set()
+        return []
+
+    monkeypatch.setattr("proxy.cli.reaching.REACH_S", 0.05)
+    monkeypatch.setattr("socket.getaddrinfo", never)
+    monkeypatch.setattr("proxy.cli.checks.answers", lambda *_: True)
+    seen = checked(db=db, DEMUR_UPSTREAM="http://api.test")
+    assert asked.is_set()
+    assert not held_up.is_set()
+    assert "no connection within" in seen["upstream"][1]
+    ended.set()
+
+
+def test_the_settings_that_are_set_are_told_with_where_they_come_from(at_home: Path, db: Path) -> None:
+    config = at_home / "demur.toml"
+    config.write_text(
+        'max_body_mb = 8\n[capture]\nredact_secrets = false\n[redact]\ndeny = ["acme", "/(/"]\n[retry]\nenabled = true\n'
+    )
+    seen = checked("--offline", "--config", config, db=db, DEMUR_CAPTURE_CONTENT="none", DEMUR_MITMPROXY_HOSTS="a,b")
+    assert seen["config"][1] == f"{config} was read"
+    assert seen["[retry]"][0] == "warn"
+    assert seen["max_body_mb"][1] == "8, from demur.toml"
+    assert seen["capture.content"][1] == "none, from the environment (DEMUR_CAPTURE_CONTENT)"
+    assert seen["mitmproxy.hosts"][1] == "a, b, from the environment (DEMUR_MITMPROXY_HOSTS)"
+    assert seen["db"][1] == f"{db}, from the command line"
+    assert seen["capture.redact_secrets"][1] == "false, from demur.toml"
+    assert seen["secrets"][0] == "warn"
+    assert "drain_s" not in seen
+    assert seen["redact.deny"][1] == "2 entries, from demur.toml"
+    assert seen["redact.deny[2]"] == (
+        "fail",
+        "it cannot be used",
+        "say a word, or a regular expression between slashes",
+    )
+    assert "acme" not in json.dumps(seen)
+
+
+def test_settings_that_cannot_be_used_are_a_failure_and_the_rest_is_checked(at_home: Path, db: Path) -> None:
+    config = at_home / "demur.toml"
+    config.write_text("no toml at all")
+    seen = checked("--offline", "--config", config, db=db)
+    assert seen["config"][0] == "fail"
+    assert "is not TOML" in seen["config"][1]
+    assert "database" not in seen
+    assert seen["versions"][0] == "ok"
+    assert "claude" in seen
+
+
+@pytest.mark.parametrize("listen", ["nonsense", "0.0.0.0:8788"])
+def test_an_address_that_cannot_be_listened_on_is_a_failure(at_home: Path, db: Path, listen: str) -> None:
+    assert checked("--offline", db=db, DEMUR_LISTEN=listen)["gateway"][0] == "fail"
+
+
+def test_a_client_that_is_led_to_a_gateway_that_is_not_there_is_a_failure(at_home: Path, db: Path) -> None:
+    port = free_port()
+    led = {"DEMUR_LISTEN": f"127.0.0.1:{port}", "ANTHROPIC_BASE_URL": f"http://localhost:{port}"}
+    assert checked("--offline", db=db, **led)["gateway"][0] == "fail"
+    for elsewhere in ("https://api.example.test", "http://[", "http://127.0.0.1:x"):
+        led["ANTHROPIC_BASE_URL"] = elsewhere
+        assert checked("--offline", db=db, **led)["gateway"][0] == "warn"
+    assert checked("--offline", db=db, ANTHROPIC_BASE_URL="https://api.example.test")["ANTHROPIC_BASE_URL"][0] == "warn"
+
+
+def test_credentials_are_never_printed(at_home: Path, db: Path) -> None:
+    hidden = "hunter2hunter2"
+    environment = {
+        "ANTHROPIC_BASE_URL": f"https://me:{hidden}@example.test/x",
+        "HTTPS_PROXY": f"http://me:{hidden}/x@127.0.0.1:1",
+        "DEMUR_UPSTREAM": f"https://me:{hidden}@example.test",
+        "DEMUR_UPSTREAM_PROXY": f"http://me:{hidden}@127.0.0.1:{free_port()}",
+    }
+    for arguments in (["doctor"], ["doctor", "--json"]):
+        result = demur(*arguments, db=db, **environment)
+        assert result.exit_code == 1
+        assert hidden not in result.output
+        assert "example.test" in result.output
+        assert "127.0.0.1:1" in result.output
+    environment["HTTPS_PROXY"] = f"me:{hidden}@127.0.0.1:1"
+    assert hidden not in demur("doctor", db=db, **environment).output
+
+
+def test_the_certificates_that_a_client_needs_are_looked_for(at_home: Path, db: Path) -> None:
+    through = {"HTTPS_PROXY": "http://127.0.0.1:8789"}
+    assert checked("--offline", db=db, **through)["HTTPS_PROXY"][0] == "warn"
+    assert checked("--offline", db=db, HTTPS_PROXY="http://[")["HTTPS_PROXY"][0] == "ok"
+    ca = at_home / "home" / ".mitmproxy" / "mitmproxy-ca-cert.pem"
+    seen = checked("--offline", db=db, NODE_EXTRA_CA_CERTS=str(ca), **through)
+    assert seen["NODE_EXTRA_CA_CERTS"][0] == "warn"
+    assert seen["HTTPS_PROXY"][0] == "ok"
+    assert "not there yet" in seen["certificate"][1]
+    ca.parent.mkdir(parents=True)
+    ca.write_text("")
+    seen = checked("--offline", db=db, NODE_EXTRA_CA_CERTS=str(ca), **through)
+    assert seen["NODE_EXTRA_CA_CERTS"][0] == "ok"
+    assert seen["certificate"][1] == str(ca)
+
+
+def test_the_store_is_looked_at_and_not_changed(at_home: Path, db: Path) -> None:
+    keep(db, entry(1), Entry(lost=2))
+    left = orphan(db, entry(2))
+    before = db.read_bytes()
+    seen = checked("--offline", db=db)
+    assert seen["database"][0] == seen["writing"][0] == "ok"
+    assert " kB" in seen["database"][1]
+    assert seen["spools"][0] == "warn"
+    assert seen["losses"][0] == "warn"
+    assert left.exists()
+    assert db.read_bytes() == before
+
+
+@posix
+def test_files_that_are_open_to_others_are_told(at_home: Path, db: Path) -> None:
+    keep(db, entry(1))
+    db.chmod(0o644)
+    assert checked("--offline", db=db)["privacy"][0] == "warn"
+
+
+def broken(db: Path, how: str) -> None:
+    if how == "folder":
+        db.mkdir()
+    elif how == "text":
+        db.write_text("this is no database at all, but a text of some length\n" * 100)
+    elif how == "other":
+        with closing(sqlite3.connect(db)) as other:
+            other.execute("create table x (a)")
+    elif how == "newer":
+        keep(db)
+        with closing(sqlite3.connect(db, isolation_level=None)) as other:
+            other.execute("update _sqlite_migrations set name = 'm999_later' where name like 'm001%'")
+    else:
+        keep(db, declined(request(turns=30)))
+        content = bytearray(db.read_bytes())
+        content[4096:] = os.urandom(len(content) - 4096)
+        db.write_bytes(content)
+
+
+@pytest.mark.parametrize("how", ["folder", "text", "other", "newer", "damaged"])
+def test_a_broken_database_is_told_by_every_command_without_a_traceback(at_home: Path, db: Path, how: str) -> None:
+    broken(db, how)
+    assert str(db) in fails(demur("list", db=db))
+    assert str(db) in fails(demur("show", "last", db=db))
+    status, found, todo = checked("--offline", db=db)["database"]
+    assert status == "fail"
+    assert str(db) in found
+    assert todo
+    assert str(db) in fails(demur("db", "vacuum", db=db))
+
+
+def test_a_locked_database_is_told_by_doctor(at_home: Path, db: Path) -> None:
+    keep(db, entry(1))
+    with closing(sqlite3.connect(db, isolation_level=None)) as other:
+        other.execute("begin immediate")
+        seen = checked("--offline", db=db)
+    assert seen["database"][0] == "ok"
+    assert seen["writing"] == ("fail", f"{db} is locked by another process", "try again, or end that process")
+
+
+@posix
+def test_a_full_disk_is_told_by_doctor(tmp_path: Path) -> None:
+    with disk(tmp_path / "disk") as folder:
+        keep(folder / "demur.db", entry(1))
+        fill(folder)
+        seen = checked("--offline", db=folder / "demur.db")
+    assert seen["space"][0] == "warn"
+    assert seen["database"][0] == "fail" or seen["writing"][0] == "fail"
+
+
+def test_a_place_where_no_database_can_be_made_is_told(
+    at_home: Path, db: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    db.write_text("")
+    seen = checked("--offline", db=db / "demur.db")
+    assert "is no folder" in seen["writing"][1]
+    monkeypatch.setattr("os.access", lambda *_: False)
+    assert "cannot be written to" in checked("--offline", db=db.parent / "sub" / "demur.db")["writing"][1]
+
+
+def test_a_check_that_fails_itself_is_a_failure_and_not_a_traceback(
+    at_home: Path, db: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def forbidden(_: object) -> Iterator[Any]:
+        raise PermissionError(13, "Permission denied", "/secret/demur.db")
+
+    monkeypatch.setattr("proxy.cli.checks.health", forbidden)
+    monkeypatch.setattr("shutil.which", lambda _: 1 / 0)
+    seen = checked("--offline", db=db)
+    assert seen["database"][1] == "/secret/demur.db cannot be looked at: Permission denied"
+    assert seen["claude"][1] == "cannot be checked: ZeroDivisionError: division by zero"
+
+
+def test_a_package_that_is_missing_or_old_is_a_failure(
+    at_home: Path, db: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("proxy.cli.checks.PACKAGES", ("mitmproxy", "no-such-package"))
+    assert checked("--offline", db=db)["versions"][0] == "fail"
+    monkeypatch.setattr("proxy.cli.checks.PACKAGES", ("mitmproxy",))
+    monkeypatch.setattr("proxy.cli.checks.OLDEST_MITMPROXY", (999, 0))
+    assert checked("--offline", db=db)["versions"][0] == "fail"
+
+
+def test_a_folder_that_may_not_be_looked_into_is_told_in_one_line(db: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def forbidden(*_: object, **__: object) -> os.stat_result:
+        raise PermissionError(13, "Permission denied")
+
+    monkeypatch.setattr("proxy.cli.database.Path.stat", forbidden)
+    assert "check the permissions" in fails(demur("list", db=db))

@@ -1,0 +1,85 @@
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import click
+import pytest
+from click.testing import CliRunner, Result
+
+from commands import demur, fails, keep
+from entries import entry
+from proxy.cli.options import Failed, Misused, one_line_errors
+
+
+@pytest.mark.parametrize(
+    "command", [["list"], ["show", "last"], ["db", "path"], ["db", "vacuum"], ["db", "verify"]], ids=str
+)
+def test_settings_that_cannot_be_used_are_told_in_one_line(command: list[str], tmp_path: Path) -> None:
+    assert "there is no config file" in fails(demur(*command, "--config", tmp_path / "none.toml"))
+
+
+def test_our_own_errors_are_one_line_without_secrets_and_others_are_not_hidden() -> None:
+    from proxy.upstream import UpstreamError
+
+    @click.command()
+    @click.argument("what")
+    @one_line_errors
+    def fail(what: str) -> None:
+        raise {
+            "ours": UpstreamError("cannot reach https://me:hunter2@host/?token=abcdef\nat all"),
+            "click's": click.ClickException("no"),
+            "usage": click.UsageError("wrong"),
+            "failed": Failed("so it is"),
+            "misused": Misused("so it is"),
+            "bug": ZeroDivisionError("a bug"),
+        }[what]
+
+    def run(what: str) -> Result:
+        return CliRunner().invoke(fail, [what])
+
+    assert fails(run("ours")) == r"demur: cannot reach https://[hidden]@host/?[hidden]\nat all"
+    assert fails(run("click's")) == "demur: no"
+    assert fails(run("failed")) == "demur: so it is"
+    assert fails(run("misused"), code=2) == "demur: so it is"
+    assert run("usage").exit_code == 2
+    assert isinstance(run("bug").exception, ZeroDivisionError)
+
+
+def test_a_terminal_without_a_character_gets_its_escape(db: Path) -> None:
+    keep(db, entry(1, project="ノート"))
+    done = subprocess.run(
+        [sys.executable, "-m", "proxy.cli", "list", "--db", db],
+        env={**os.environ, "PYTHONIOENCODING": "latin-1"},
+        cwd=Path(__file__).parents[2],
+        capture_output=True,
+        check=True,
+    )
+    assert rb"\u30ce\u30fc\u30c8" in done.stdout
+
+
+@pytest.mark.parametrize("command", ["list", "show", "doctor", "db path", "db vacuum", "db verify"])
+def test_every_help_has_an_example(command: str) -> None:
+    assert "Example: " in demur(*command.split(), "--help").stdout
+
+
+def test_help_and_list_load_nothing_heavy(db: Path) -> None:
+    keep(db, entry(1))
+    code = (
+        "import sys\n"
+        "import proxy.cli.listing, proxy.cli.showing, proxy.cli.doctoring, proxy.cli.database\n"
+        "heavy = {'aiohttp', 'mitmproxy', 'structlog', 'rich', 'asyncio', 'jinja2'}\n"
+        "print(sorted((heavy | {'sqlite_utils', 'msgspec'}) & set(sys.modules)))\n"
+        "proxy.cli.listing.list_(['--db', sys.argv[1]], standalone_mode=False)\n"
+        "print(sorted(heavy & set(sys.modules)))\n"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code, db],
+        env={**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)},
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    printed = done.stdout.splitlines()
+    assert printed[0] == "[]"
+    assert printed[-1] == "[]"
