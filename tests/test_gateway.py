@@ -8,7 +8,7 @@ import pytest
 from answers import ANSWER, MID, REFUSAL
 from gateways import Kept, gateway
 from proxy import drive
-from proxy.core.exchange import Exchange
+from proxy.core.exchange import Exchange, Watcher
 from proxy.core.relay import Chunk, Command, Event, Open, Opened, Read, Relay, Respond, Write
 from proxy.gateway import Gateway, ListenError
 from proxy.upstream import Upstream, UpstreamError
@@ -37,6 +37,7 @@ def chunk(data: bytes) -> bytes:
 
 
 LAST = b"0\r\n\r\n"
+WATCHER = Watcher(source="gateway", now=lambda: 0.0, entropy=bytes)
 
 
 async def test_a_request_arrives_as_it_was_sent_but_for_the_host() -> None:
@@ -244,7 +245,7 @@ async def test_only_messages_are_observed() -> None:
     async with serving(stream(REFUSAL) + LAST) as server, gateway(server.url, kept) as url:
         await ask(url, post(target=b"/v1/complete"))
         await ask(url, b"GET /v1/messages HTTP/1.1\r\nHost: x\r\n\r\n")
-    assert kept.entries == kept.counted == []
+    assert (kept.entries, kept.counted) == ([], [])
 
 
 @pytest.mark.parametrize("chunked", [False, True])
@@ -424,7 +425,7 @@ async def test_a_stopping_gateway_lets_open_answers_end() -> None:
 
     async with serving(play) as server:
         kept = Kept()
-        made = Gateway(Upstream(server.url), kept, watcher=_watcher(), max_body=1 << 20)
+        made = Gateway(Upstream(server.url), kept, watcher=WATCHER, max_body=1 << 20)
         url = await made.start("127.0.0.1", 0)
         async with connected(url) as (reader, writer), connected(url) as (idle, _):
             writer.write(post())
@@ -443,7 +444,7 @@ async def test_a_gateway_that_may_not_wait_cuts_what_is_open() -> None:
         writer.write(stream(ANSWER))
 
     async with serving(play) as server:
-        made = Gateway(Upstream(server.url), Kept(), watcher=_watcher(), max_body=1 << 20)
+        made = Gateway(Upstream(server.url), Kept(), watcher=WATCHER, max_body=1 << 20)
         url = await made.start("127.0.0.1", 0)
         async with connected(url) as (reader, writer):
             writer.write(post())
@@ -454,7 +455,7 @@ async def test_a_gateway_that_may_not_wait_cuts_what_is_open() -> None:
 
 
 async def test_an_address_that_cannot_be_listened_on_is_told() -> None:
-    made = Gateway(Upstream("http://127.0.0.1:1"), Kept(), watcher=_watcher())
+    made = Gateway(Upstream("http://127.0.0.1:1"), Kept(), watcher=WATCHER)
     with pytest.raises(ListenError, match="not a loopback address"):
         await made.start("0.0.0.0", 0)
     async with serving(OK) as server:
@@ -473,12 +474,6 @@ async def test_an_upstream_may_have_a_path_of_its_own() -> None:
     async with serving(OK) as server, gateway(server.url + "/prefix/") as url:
         await ask(url, post())
         assert server.seen[0].head.startswith(b"POST /prefix/v1/messages?beta=true ")
-
-
-def _watcher():  # type: ignore[no-untyped-def]
-    from proxy.core.exchange import Watcher
-
-    return Watcher(source="gateway", now=lambda: 0.0, entropy=bytes)
 
 
 def breaking(at: type, after: int = 0) -> Callable[[Open, Exchange | None], Relay]:

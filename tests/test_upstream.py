@@ -68,14 +68,17 @@ class Tunnels:
     def __init__(self, answer: bytes = b"HTTP/1.1 200 Connection established\r\n\r\n") -> None:
         self.answer = answer
         self.heads: list[Seen] = []
+        self.writers: list[asyncio.StreamWriter] = []
 
     async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        self.writers.append(writer)
         head = await read_message(reader)
         self.heads.append(head)
         writer.write(self.answer)
         if b"200" in self.answer[:13] and head.head.startswith(b"CONNECT"):
             host, _, port = head.head.split()[1].decode().rpartition(":")
             there_reader, there_writer = await asyncio.open_connection(host, int(port))
+            self.writers.append(there_writer)
             await asyncio.gather(_pipe(reader, there_writer), _pipe(there_reader, writer))
         writer.close()
 
@@ -93,7 +96,8 @@ async def tunnelling(tunnels: Tunnels) -> AsyncIterator[str]:
         yield f"http://us%40er:p%20w@127.0.0.1:{listener.sockets[0].getsockname()[1]}"
     finally:
         listener.close()
-        listener.close_clients()
+        for writer in tunnels.writers:
+            writer.transport.abort()
         await asyncio.sleep(0)
 
 

@@ -56,12 +56,14 @@ class Server:
         self.play = play
         self.seen: list[Seen] = []
         self.connections = 0
+        self.writers: list[asyncio.StreamWriter] = []
         self.gone = asyncio.Event()
         """Set when a client has left."""
         self.port = 0
 
     async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         self.connections += 1
+        self.writers.append(writer)
         with suppress(asyncio.IncompleteReadError, ConnectionError):
             while not writer.is_closing():
                 self.seen.append(await read_message(reader))
@@ -84,7 +86,8 @@ async def serving(play: Play | bytes) -> AsyncIterator[Server]:
         yield server
     finally:
         listener.close()
-        listener.close_clients()
+        for writer in server.writers:
+            writer.transport.abort()
 
 
 def says(answer: bytes) -> Play:

@@ -211,7 +211,8 @@ def _read(body: bytes) -> _Body | None:
 
 
 def _members(body: bytes) -> _Body | None:
-    if (read := _decode(_BODY, body)) is not None:
+    read: _Body | None = _decode(_BODY, body)
+    if read is not None:
         return read
     odd = _decode(_ODD, body)
     return _Body(**asdict(odd)) if odd else None
