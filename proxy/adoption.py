@@ -52,18 +52,24 @@ def adopt(store: Store, folder: Path) -> int:
 
 
 def move(store: Store, spool: Spool) -> int:
-    """Moves what a spool holds into the database, each entry exactly once; how many entries that were."""
+    """Moves what a spool holds into the database, each entry exactly once; how many entries that were.
+
+    Raises StoreError, and OSError where the spool cannot be read.
+    """
     moved = 0
     while True:
         start, lost = store.moved(spool.name)
         batch = spool.read(start)
         if batch.end == max(start, START) and spool.lost <= lost:
-            return moved
+            break
         entries = load(batch.payloads)
         unreadable = batch.damaged + len(batch.payloads) - len(entries)
         advance = Advance(name=spool.name, start=start, end=batch.end, lost=spool.lost, unreadable=unreadable)
         store.apply(entries, advance)
         moved += len(entries)
+    if not store.in_place():
+        raise StoreError(f"{store.path} was removed while it was written: its spools are moved into the next one")
+    return moved
 
 
 def remove(store: Store, spool: Spool) -> None:

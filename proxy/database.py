@@ -57,10 +57,10 @@ def is_open_to_others(path: Path) -> bool:
 class DatabaseFile:
     """One connection to one database file. To be used in the thread that opened it, and to be closed."""
 
-    def __init__(self, path: Path, connection: sqlite3.Connection) -> None:
+    def __init__(self, path: Path, connection: sqlite3.Connection, opened: os.stat_result) -> None:
         self.path = path
         self.db = Database(connection, strict=True, execute_plugins=False)
-        self._opened = path.stat()
+        self._opened = opened
 
     @classmethod
     def open(cls, path: Path | str, *, readonly: bool = False, timeout: float = 5.0) -> Self:
@@ -73,8 +73,9 @@ class DatabaseFile:
             _look(path, readonly=readonly)
             if not readonly:
                 _make_private(path)
+            opened = path.stat()
             with faults(path):
-                file = cls(path, _connect(path, readonly=readonly, timeout=timeout))
+                file = cls(path, _connect(path, readonly=readonly, timeout=timeout), opened)
         except OSError as error:
             raise StoreError(f"{path} cannot be reached ({error.strerror}): name another place with --db") from error
         try:

@@ -240,5 +240,8 @@ def spool_folder(database: Path | str) -> Path:
 
 
 def spools(folder: Path) -> list[Path]:
-    """The spool files in a folder; none when there is no such folder."""
-    return sorted(folder.glob("*.spool"))
+    """The spool files in a folder; none where there is no such folder, or it may not be looked into."""
+    try:
+        return sorted(path for path in folder.iterdir() if path.suffix == ".spool")
+    except OSError:
+        return []

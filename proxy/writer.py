@@ -173,11 +173,11 @@ class Writer:
         self._close_store()
 
     def _turn(self) -> None:
-        with self._lock:
-            self._spill()
-        if time.monotonic() < self._retry_at:
-            return
         try:
+            with self._lock:
+                self._spill()
+            if time.monotonic() < self._retry_at:
+                return
             self._move()
         except Exception as error:  # noqa: BLE001 - rule zero
             self._parts[1].failed(error)

@@ -1,9 +1,8 @@
 """What the ways in hand over is kept and told; and nothing that fails there is raised."""
 
 from entries import entry as made_entry
-from schemas.records import Entry, Refusal, Traffic
-
 from proxy.keeper import Keeper
+from schemas.records import Entry, Refusal, Traffic
 
 
 class Sink:

@@ -24,8 +24,12 @@ def test_without_anything_the_defaults_hold() -> None:
     assert in_force.origins == {}
 
 
-def test_a_flag_outweighs_the_environment_which_outweighs_the_file(config: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    config.write_text('listen = "127.0.0.1:1"\nupstream = "http://file"\ndb = "~/file.db"\n[capture]\ncontent = "none"\n')
+def test_a_flag_outweighs_the_environment_which_outweighs_the_file(
+    config: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    config.write_text(
+        'listen = "127.0.0.1:1"\nupstream = "http://file"\ndb = "~/file.db"\n[capture]\ncontent = "none"\n'
+    )
     monkeypatch.setenv("DEMUR_LISTEN", "127.0.0.1:2")
     monkeypatch.setenv("DEMUR_UPSTREAM", "http://environment")
     in_force = load(str(config), {"listen": "127.0.0.1:3", "upstream": None})
@@ -67,37 +71,43 @@ def test_what_a_later_version_brings_is_named_and_changes_nothing(config: Path) 
         ("listen = ", "demur.toml is not TOML"),
         ("lisen = 'x'", "demur.toml: Object contains unknown field `lisen`"),
         ("[capture]\nkontent = 'x'", "demur.toml: Object contains unknown field `kontent`"),
-        ("[capture]\ncontent = 'all'", 'capture.content is .all.: it must be "none" or "refusals"'),
-        ("[capture]\nretention_days = 'x'", r"demur.toml: Expected `int`, got `str` - at `\$.capture.retention_days`"),
+        ("[capture]\ncontent = 'all'", "capture.content is 'all'"),
+        ("[capture]\nretention_days = 'x'", "demur.toml: Expected `int`, got `str` - at `$.capture.retention_days`"),
         ("capture = 3", "demur.toml: Expected"),
     ],
 )
 def test_a_file_that_cannot_be_used_is_told_in_one_line(config: Path, text: str, said: str) -> None:
     config.write_text(text)
-    with pytest.raises(SettingsError, match=said) as caught:
+    with pytest.raises(SettingsError) as caught:
         load(str(config))
+    assert said in str(caught.value)
     assert "\n" not in str(caught.value)
 
 
 def test_the_source_of_a_bad_value_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("DEMUR_MAX_BODY_MB", "much")
-    with pytest.raises(SettingsError, match="^DEMUR_MAX_BODY_MB: Expected `int`"):
+    with pytest.raises(SettingsError, match=r"^DEMUR_MAX_BODY_MB: Expected `int`"):
         load()
     monkeypatch.delenv("DEMUR_MAX_BODY_MB")
-    with pytest.raises(SettingsError, match="^--drain-s: Expected `int`"):
+    with pytest.raises(SettingsError, match=r"^--drain-s: Expected `int`"):
         load(None, {"drain_s": "long"})
 
 
 def test_a_named_file_must_be_there_and_readable(tmp_path: Path) -> None:
     with pytest.raises(SettingsError, match="there is no config file"):
         load(str(tmp_path / "none.toml"))
-    with pytest.raises(SettingsError, match="cannot read .*: Is a directory"):
+    with pytest.raises(SettingsError, match=r"cannot read .*: Is a directory"):
         load(str(tmp_path))
 
 
 @pytest.mark.parametrize(
     ("listen", "host", "port"),
-    [("127.0.0.1:0", "127.0.0.1", 0), ("[::1]:8788", "::1", 8788), ("localhost:80", "localhost", 80), (":9", "127.0.0.1", 9)],
+    [
+        ("127.0.0.1:0", "127.0.0.1", 0),
+        ("[::1]:8788", "::1", 8788),
+        ("localhost:80", "localhost", 80),
+        (":9", "127.0.0.1", 9),
+    ],
 )
 def test_an_address_is_a_host_and_a_port(listen: str, host: str, port: int) -> None:
     assert address(listen) == (host, port)
@@ -110,7 +120,8 @@ def test_what_is_no_address_is_told(listen: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("platform", "folder"), [("linux", ".config/demur"), ("darwin", "Library/Application Support/demur"), ("win32", "R/demur")]
+    ("platform", "folder"),
+    [("linux", ".config/demur"), ("darwin", "Library/Application Support/demur"), ("win32", "R/demur")],
 )
 def test_each_system_has_its_place(platform: str, folder: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("XDG_CONFIG_HOME", raising=False)

@@ -365,6 +365,17 @@ def test_a_deleted_database_is_made_again(files: str, path: Path, start: Make) -
 
 
 @posix
+def test_a_spool_is_not_given_up_for_a_database_that_was_deleted_meanwhile(path: Path) -> None:
+    folder = orphan(path, entry(1))
+    with Store.open(path) as store:
+        path.unlink()
+        with pytest.raises(StoreError, match="was removed while it was written"):
+            adopt(store, folder)
+    with open_to_read(path) as store:
+        assert [one.id for one in store.refusals()] == [name(1)]
+
+
+@posix
 def test_a_folder_in_the_place_of_the_database_is_noticed_and_its_end_too(
     path: Path, start: Make, log: list[EventDict]
 ) -> None:

@@ -37,5 +37,7 @@ class Notice:
             return
         last = self._seen[-1]
         count = "a request was declined" if len(self._seen) == 1 else f"{len(self._seen)} requests were declined"
-        facts = "" if self._at_once else f": {in_words(last)}" if len(self._seen) == 1 else f", the last: {in_words(last)}"
+        facts = (
+            "" if self._at_once else f": {in_words(last)}" if len(self._seen) == 1 else f", the last: {in_words(last)}"
+        )
         click.echo(f"demur: {count}{facts}. See `demur show {last.id}`.", err=True)
