@@ -235,7 +235,7 @@ class Store(DatabaseFile):
     def _add_refusal(self, connection: sqlite3.Connection, refusal: Refusal) -> bool:
         """Whether it is new."""
         known = "select 1 from refusals where id = :id union select 1 from witnesses where id = :id"
-        if connection.execute(known, {"id": refusal.id}).fetchone():
+        if connection.execute(known, {"id": refusal.id}).fetchone() or self._fetched_before(connection, refusal):
             return False
         twins = connection.execute(
             "select id, sources from refusals where request_id = ? and kind = ? order by category is not ?, id",
@@ -251,6 +251,13 @@ class Store(DatabaseFile):
             row["sources"] = msgspec.json.encode([refusal.source]).decode()
         connection.execute(_REFUSALS.insert, row)
         return True
+
+    def _fetched_before(self, connection: sqlite3.Connection, refusal: Refusal) -> bool:
+        """The results of a batch may be fetched any number of times; they have no request id, but a message's."""
+        if refusal.request_id is not None or refusal.message_id is None:
+            return False
+        known = "select 1 from refusals where message_id = ? and request_id is null and kind = ?"
+        return connection.execute(known, [refusal.message_id, refusal.kind]).fetchone() is not None
 
     def _add_witness(self, connection: sqlite3.Connection, refusal: Refusal, twin: str, sources: list[str]) -> None:
         text = msgspec.json.encode(sources).decode()

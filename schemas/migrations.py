@@ -23,7 +23,7 @@ def m001_refusals(db: Database) -> None:
             headers text not null
         ) strict
     """)
-    for column in ("at", "request_id", "session_id", "fingerprint"):
+    for column in ("at", "request_id", "message_id", "session_id", "fingerprint"):
         db.execute(f"create index refusals_{column} on refusals ({column})")
     # Two witnesses of one refusal make one row. The second one's id is kept, so that it is known when it comes again
     # (an import that is repeated), and so that it can still be asked for.

@@ -272,6 +272,12 @@ def test_the_same_id_again_changes_nothing(store: Store) -> None:
     assert len(store.segments(name(1))) == 1
 
 
+def test_batch_results_that_are_fetched_again_are_not_new(store: Store) -> None:
+    for n, message in enumerate(["msg_1", "msg_2", "msg_1", None, None]):
+        store.apply([Entry(refusals=[refusal(n, message_id=message, request_id=None)])])
+    assert sorted(found.message_id or "" for found in store.refusals()) == ["", "", "msg_1", "msg_2"]
+
+
 def test_two_witnesses_of_one_refusal_make_one_row(store: Store) -> None:
     store.apply([entry(1, request_id="req_1", source="gateway")])
     store.apply([entry(2, request_id="req_1", source="mitmproxy")])
