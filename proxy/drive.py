@@ -11,7 +11,7 @@ from typing import Protocol
 
 import structlog
 
-from proxy import http1
+from proxy import http1, logs
 from proxy.connection import Connection
 from proxy.core.exchange import Exchange, Maker
 from proxy.core.headers import Headers, for_host
@@ -202,7 +202,7 @@ class Drive:
         elif isinstance(command, Count):
             self._keeper.count(command.traffic)
         elif isinstance(command, Note):
-            _log.error(command.event, error=repr(command.error))
+            logs.failed(command.event, command.error)
         else:
             self._close(command)
         return True
@@ -221,7 +221,7 @@ class Drive:
 
     def _take_over(self, error: Exception, event: Event) -> Command:
         """The relay raised: what it owed the client goes out, and the rest goes on without it."""
-        _log.error("relay.failed", error=repr(error))
+        logs.failed("relay.failed", error)
         if self._owed:
             self._client.write(self._owed)
             self._owed = b""

@@ -7,6 +7,7 @@ import asyncio
 
 import structlog
 
+from proxy import logs
 from proxy.core.exchange import Exchange, Watcher
 from proxy.core.headers import Headers
 from proxy.drive import Keeper
@@ -50,7 +51,7 @@ class Gateway:
         try:
             return self._watcher.exchange(method, target, headers)
         except Exception as error:  # noqa: BLE001 - rule zero
-            _log.error("observer.failed", error=repr(error))
+            logs.failed("observer.failed", error)
             return None
 
     def left(self) -> None:

@@ -5,6 +5,7 @@ from typing import Protocol
 
 import structlog
 
+from proxy import logs
 from proxy.core.exchange import Maker
 from schemas.records import Entry, Refusal, Traffic
 
@@ -35,14 +36,14 @@ class Keeper:
             for refusal in entry.refusals:
                 self._say(refusal, kept=kept)
         except Exception as error:  # noqa: BLE001 - rule zero
-            _log.error("entry.failed", error=repr(error))
+            logs.failed("entry.failed", error)
 
     def count(self, traffic: Traffic) -> None:
         """Count one exchange."""
         try:
             self._sink.count(traffic)
         except Exception as error:  # noqa: BLE001 - rule zero
-            _log.error("count.failed", error=repr(error))
+            logs.failed("count.failed", error)
 
     def _say(self, refusal: Refusal, *, kept: bool) -> None:
         _log.info(

@@ -2,8 +2,21 @@
 
 import logging
 import sys
+from contextlib import suppress
+from pathlib import Path
+from traceback import walk_tb
 
 import structlog
+
+_log = structlog.get_logger("demur")
+
+
+def failed(event: str, error: Exception) -> None:
+    """Says that our own code failed. An error's text may quote a request, so only its type and place are told. Never raises."""
+    with suppress(Exception):
+        frames = list(walk_tb(error.__traceback__))
+        at = f"{Path(frames[-1][0].f_code.co_filename).name}:{frames[-1][1]}" if frames else None
+        _log.error(event, error=type(error).__name__, at=at)
 
 
 def configure(level: str = "info") -> None:

@@ -1,23 +1,19 @@
 """A gateway with its writer, as ``up``, ``run`` and ``demo`` start it; and the loop that they run in."""
 
 import asyncio
-import os
 import signal
 import sys
-import time
 from collections.abc import AsyncIterator, Callable, Coroutine
 from contextlib import asynccontextmanager, suppress
 from typing import Any
 
-from proxy.core.exchange import Watcher
-from proxy.core.redact import Redactor
+from proxy.capture import watcher
 from proxy.gateway import Gateway
 from proxy.keeper import Keeper
-from proxy.settings import InForce, SettingsError, address
+from proxy.settings import InForce, address
 from proxy.upstream import Upstream
 from proxy.writer import Writer
 from schemas.records import Refusal
-from schemas.settings import Settings
 
 
 def run_loop[T](main: Coroutine[Any, Any, T]) -> T:
@@ -27,16 +23,6 @@ def run_loop[T](main: Coroutine[Any, Any, T]) -> T:
     import uvloop
 
     return uvloop.run(main)
-
-
-def watcher(settings: Settings, source: str) -> Watcher:
-    """The onlooker that the settings ask for. Raises ``SettingsError``."""
-    try:
-        redactor = Redactor(settings.redact.deny, secrets=settings.capture.redact_secrets)
-    except ValueError as error:
-        raise SettingsError(f"redact.deny: {error}") from error
-    content = settings.capture.content == "refusals"
-    return Watcher(source=source, now=time.time, entropy=os.urandom, redactor=redactor, content=content)
 
 
 @asynccontextmanager

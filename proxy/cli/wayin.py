@@ -2,6 +2,7 @@
 
 import asyncio
 import os
+import shlex
 import signal
 import subprocess
 import sys
@@ -81,7 +82,7 @@ async def through_mitmproxy(
 
 def _proxied(ready: str, folder: Path) -> dict[str, str]:
     """The child's environment, from the line in which ``demur mitm`` says that it is ready."""
-    told = dict(word.split("=", 1) for word in ready.split() if "=" in word)
+    told = dict(word.split("=", 1) for word in shlex.split(ready) if "=" in word)
     url, ca = told["HTTPS_PROXY"], told["NODE_EXTRA_CA_CERTS"]
     if other := os.environ.get("NODE_EXTRA_CA_CERTS"):
         merged = folder / "ca.pem"

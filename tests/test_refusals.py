@@ -1,0 +1,671 @@
+"""The add-on for mitmproxy, hook by hook: bytes pass as they came, what was declined is kept before they go on, and its failures cost nobody one."""
+
+import ssl
+import warnings
+from collections.abc import Callable, Iterable, Iterator
+from pathlib import Path
+from threading import Event, Thread
+from typing import Any
+
+import pytest
+import structlog
+from hypothesis import HealthCheck, given
+from hypothesis import settings as hypothesis_settings
+from hypothesis import strategies as st
+from mitmproxy import exceptions, http
+from mitmproxy.connection import Server
+from mitmproxy.proxy.context import Context
+from mitmproxy.proxy.layer import NextLayer
+from mitmproxy.proxy.layers import TCPLayer, modes
+from mitmproxy.proxy.mode_specs import ProxyMode
+from mitmproxy.proxy.server_hooks import ServerConnectionHookData
+from mitmproxy.tls import ClientHello, ClientHelloData
+from structlog.testing import capture_logs
+
+from addons import tap as tapping
+from addons.marks import SIGN
+from addons.refusals import Refusals
+from addons.tap import Tap
+from answers import ANSWER, MID, REFUSAL
+from proxy.adoption import open_to_read
+from proxy.core.exchange import Exchange, Watcher
+from proxy.keeper import Keeper
+from proxy.writer import Writer
+from schemas.labels import Result
+from schemas.records import Entry, Refusal, Traffic
+
+with warnings.catch_warnings(action="ignore", category=DeprecationWarning):  # of pyparsing, at mitmproxy's use of it
+    from mitmproxy import eventsequence
+    from mitmproxy.test import taddons, tflow, tutils
+
+Mitmproxy: Any = taddons.context
+
+ASK = b'{"model": "claude-opus-5", "stream": true, "messages": [{"role": "user", "content": "one secret plan"}]}'
+OURS = "api.anthropic.com"
+
+
+class Run:
+    """mitmproxy with nothing but the add-on in it, and a database of its own."""
+
+    def __init__(self, folder: Path, **options: Any) -> None:
+        self.db = folder / "demur.db"
+        self.addon = Refusals()
+        self.context = Mitmproxy(self.addon)
+        self.context.options.update(demur_db=str(self.db), **options)
+        self.addon.configure(set(self.context.options.keys()))  # as mitmproxy does with a script
+        self.addon.running()
+
+    def close(self) -> None:
+        self.addon.done()
+        self.context.__exit__(None, None, None)
+
+    def kept(self) -> list[Refusal]:
+        """What is in the database once all is closed."""
+        self.addon.done()
+        with open_to_read(self.db) as store:
+            found: list[Refusal] = store.refusals()
+        return found
+
+    def counted(self) -> list[str]:
+        self.addon.done()
+        with open_to_read(self.db) as store:
+            return sorted(str(traffic.outcome) for traffic, n in store.traffic() for _ in range(n))
+
+    def begin(self, flow: http.HTTPFlow, **headers: str) -> Callable[[bytes], Iterable[bytes] | bytes]:
+        """Plays a flow up to the head of its answer; the function that its body passes through."""
+        self.addon.requestheaders(flow)
+        fields = {"content-type": "text/event-stream", "request-id": "req_7"} | headers
+        flow.response = tutils.tresp(content=None, headers=http.Headers(**fields))  # type: ignore[arg-type]
+        self.addon.responseheaders(flow)
+        assert callable(flow.response.stream)
+        return flow.response.stream
+
+    def play(self, flow: http.HTTPFlow, *pieces: bytes) -> bytes:
+        """Plays a whole flow; what its client got."""
+        stream = self.begin(flow)
+        got = [_bytes(stream(piece)) for piece in (*pieces, b"")]
+        self.addon.response(flow)
+        return b"".join(got)
+
+
+def _bytes(passed: Iterable[bytes] | bytes) -> bytes:
+    return passed if isinstance(passed, bytes) else b"".join(passed)
+
+
+@pytest.fixture
+def run(tmp_path: Path) -> Iterator[Run]:
+    run = Run(tmp_path)
+    yield run
+    run.close()
+    structlog.reset_defaults()
+
+
+def asked(
+    host: str = OURS, *, path: bytes = b"/v1/messages?beta=true", live: bool = True, content: bytes = ASK
+) -> http.HTTPFlow:
+    request = tutils.treq(method=b"POST", scheme=b"https", host=host, port=443, path=path, content=content)
+    request.headers["host"] = host
+    request.timestamp_start = 1_700_000_000.5
+    return tflow.tflow(req=request, live=live)
+
+
+def whole(body: bytes | None, *, live: bool = False) -> http.HTTPFlow:
+    """A flow as a file has it."""
+    flow = asked(live=live)
+    flow.response = tutils.tresp(
+        content=body, headers=http.Headers(content_type="text/event-stream", request_id="req_7")
+    )
+    flow.response.timestamp_end = flow.request.timestamp_start + 2
+    return flow
+
+
+@pytest.mark.parametrize("body", [ANSWER, REFUSAL, MID])
+def test_a_body_passes_byte_by_byte_as_it_came(run: Run, body: bytes) -> None:
+    pieces = [body[at : at + 1] for at in range(len(body))]
+    flow = asked()
+    assert run.play(flow, *pieces) == body
+    assert bool(flow.marked) == (body != ANSWER)
+
+
+@hypothesis_settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=30)
+@given(cuts=st.lists(st.integers(1, len(MID) - 1), unique=True).map(sorted))
+def test_a_refusal_is_seen_however_its_body_is_cut(run: Run, cuts: list[int]) -> None:
+    flow = asked()
+    pieces = [MID[start:end] for start, end in zip([0, *cuts], [*cuts, len(MID)], strict=True)]
+    assert run.play(flow, *pieces) == MID
+    assert flow.comment == "declined: cyber, mid stream, req_7"
+
+
+def test_a_refusal_lands_in_the_database_with_its_request(run: Run) -> None:
+    run.play(asked(), REFUSAL)
+    (kept,) = run.kept()
+    assert (kept.source, kept.category, kept.request_id, kept.streamed) == ("mitmproxy", "cyber", "req_7", True)
+    with open_to_read(run.db) as store:
+        assert store.body(kept.id) == ASK
+
+
+def test_a_refusal_in_one_message_is_kept_though_only_the_end_tells_that_it_is_whole(run: Run) -> None:
+    message = b'{"type": "message", "role": "assistant", "content": [], "stop_reason": "refusal", "usage": {"output_tokens": 1}}'
+    flow = asked()
+    stream = run.begin(flow, **{"content-type": "application/json"})
+    assert [stream(piece) for piece in (message[:40], message[40:], b"")] == [message[:40], message[40:], b""]
+    assert flow.comment == "declined: no category, before output, req_7"
+    assert len(run.kept()) == 1
+
+
+def test_every_exchange_is_counted_once(run: Run) -> None:
+    for body in (ANSWER, REFUSAL, ANSWER):
+        run.play(asked(), body)
+    assert run.counted() == [Result.ANSWERED, Result.ANSWERED, Result.REFUSED]
+
+
+def test_a_declined_flow_is_marked_and_can_be_saved(run: Run) -> None:
+    flow = asked()
+    run.play(flow, REFUSAL)
+    assert (flow.marked, flow.comment) == (SIGN, "declined: cyber, before output, req_7")
+    assert flow.metadata["demur"]["category"] == "cyber"
+    again = http.HTTPFlow.from_state(flow.get_state())
+    assert again.metadata == flow.metadata
+
+
+def test_what_a_person_wrote_on_a_flow_stays(run: Run) -> None:
+    flow = asked()
+    flow.marked, flow.comment = ":star:", "look here"
+    run.play(flow, REFUSAL)
+    run.play(flow, REFUSAL)
+    assert (flow.marked, flow.comment) == (":star:", "look here declined: cyber, before output, req_7")
+
+
+def test_a_head_and_a_request_are_left_as_they_are(run: Run) -> None:
+    flow, other = asked(), asked()
+    run.play(flow, REFUSAL)
+    assert vars(flow.request.data) == vars(other.request.data)
+    assert flow.response
+    assert flow.response.headers.fields == ((b"content-type", b"text/event-stream"), (b"request-id", b"req_7"))
+
+
+def test_other_hosts_are_not_looked_at(run: Run) -> None:
+    flow = whole(REFUSAL, live=True)
+    flow.request.host = "example.com"
+    run.addon.requestheaders(flow)
+    run.addon.responseheaders(flow)
+    run.addon.response(flow)
+    assert flow.response
+    assert flow.response.stream is False
+    assert not flow.marked
+    assert run.counted() == []
+    assert run.kept() == []
+
+
+def test_what_is_not_observed_of_our_hosts_is_not_buffered_either(run: Run) -> None:
+    flow = whole(None, live=True)
+    flow.request.path = "/api/events"
+    run.addon.requestheaders(flow)
+    run.addon.responseheaders(flow)
+    run.addon.response(flow)
+    assert flow.response
+    assert flow.response.stream is True
+    assert not run.counted()
+
+
+@pytest.mark.parametrize(
+    "name", ["Api.Anthropic.com", "api.anthropic.com.", "second.example", "third.example", "fourth.example"]
+)
+def test_the_hosts_may_be_several_and_are_spelled_as_people_do(tmp_path: Path, name: str) -> None:
+    run = Run(tmp_path, demur_hosts=["API.anthropic.com", "second.example, third.example", "fourth.example."])
+    flow = asked(name)
+    run.play(flow, REFUSAL)
+    assert flow.marked
+    run.close()
+
+
+def test_a_host_is_known_by_its_tls_name_where_its_address_says_nothing(run: Run) -> None:
+    flow = asked("192.0.2.1")
+    flow.client_conn.sni = OURS
+    run.play(flow, REFUSAL)
+    assert flow.marked
+
+
+def test_behind_a_reverse_proxy_every_host_is_ours(run: Run) -> None:
+    flow = asked("gateway.example")
+    flow.client_conn.proxy_mode = ProxyMode.parse("reverse:https://gateway.example")
+    run.play(flow, REFUSAL)
+    assert flow.marked
+
+
+@pytest.mark.parametrize(
+    "inner", [True, lambda data: data.swapcase(), lambda data: (data[at : at + 1] for at in range(len(data)))]
+)
+def test_another_add_ons_stream_function_is_wrapped(run: Run, inner: Any) -> None:
+    flow = asked()
+    run.addon.requestheaders(flow)
+    flow.response = whole(None).response
+    assert flow.response
+    flow.response.stream = inner
+    run.addon.responseheaders(flow)
+    assert callable(flow.response.stream)
+    got = [flow.response.stream(piece) for piece in (REFUSAL, b"")]
+    assert b"".join(map(_bytes, got)) == (b"".join(_bytes(inner(REFUSAL)) for _ in "1") if callable(inner) else REFUSAL)
+    assert flow.marked
+
+
+@pytest.mark.parametrize("inner", [True, lambda data: data, lambda data: iter([data])])
+def test_a_streamed_request_is_tapped_on_its_way_up(run: Run, inner: Any) -> None:
+    flow = asked(content=b"")
+    flow.request.content = None
+    flow.request.stream = inner
+    run.addon.requestheaders(flow)
+    assert callable(flow.request.stream)
+    assert b"".join(_bytes(flow.request.stream(piece)) for piece in (ASK[:9], ASK[9:], b"")) == ASK
+    assert flow.request.stream(b"") in (b"", [b""])
+    flow.response = whole(None).response
+    run.addon.responseheaders(flow)
+    assert flow.response
+    assert callable(flow.response.stream)
+    flow.response.stream(REFUSAL)
+    (kept,) = run.kept()
+    with open_to_read(run.db) as store:
+        assert store.body(kept.id) == ASK
+
+
+def test_an_answer_that_was_cut_is_counted_as_cut(run: Run) -> None:
+    flow = asked()
+    run.begin(flow)(ANSWER[:200])
+    run.addon.error(flow)
+    assert run.counted() == [Result.CUT]
+
+
+def test_a_request_without_any_answer_is_counted(run: Run) -> None:
+    flow = asked()
+    run.addon.requestheaders(flow)
+    run.addon.error(flow)
+    assert run.counted() == [Result.CUT]
+
+
+def test_a_refusal_before_a_cut_is_kept(run: Run) -> None:
+    flow = asked()
+    run.begin(flow)(REFUSAL)
+    run.addon.error(flow)
+    assert flow.marked
+    assert len(run.kept()) == 1
+
+
+def test_what_is_open_at_the_end_is_counted(run: Run) -> None:
+    run.begin(asked())(ANSWER[:200])
+    assert run.counted() == [Result.CUT]
+
+
+def test_a_flow_that_another_add_on_answered_is_closed_too(run: Run) -> None:
+    flow = whole(ANSWER, live=True)
+    for hook in (run.addon.requestheaders, run.addon.responseheaders, run.addon.response):
+        hook(flow)
+    assert run.counted() == [Result.ANSWERED]
+
+
+def _replay(run: Run, flow: http.HTTPFlow) -> None:
+    for event in eventsequence.iterate(flow):
+        run.context.master.addons.invoke_addon_sync(run.addon, event)
+
+
+def test_a_flow_from_a_file_is_looked_at_whole_and_has_its_own_time(run: Run) -> None:
+    flow = whole(REFUSAL)
+    _replay(run, flow)
+    assert flow.marked
+    assert flow.response
+    assert flow.response.stream is False
+    (kept,) = run.kept()
+    assert (kept.source, kept.at, kept.ms_to_refusal) == ("flow", "2023-11-14T22:13:20.500Z", 2000)
+
+
+def test_a_flow_from_a_file_is_stored_once_however_often_it_is_read_and_never_counted(run: Run) -> None:
+    for flow in [whole(REFUSAL), whole(ANSWER), whole(REFUSAL)]:
+        flow.id = "the same"
+        _replay(run, flow)
+    assert run.counted() == []
+    assert len(run.kept()) == 1
+
+
+def test_a_flow_from_a_file_whose_body_was_not_kept_tells_nothing(run: Run) -> None:
+    _replay(run, whole(None))
+    assert run.counted() == []
+    assert run.kept() == []
+
+
+def test_a_flow_from_a_file_goes_nowhere(tmp_path: Path) -> None:
+    run = Run(tmp_path, demur_upstream="http://127.0.0.1:9")
+    flow = whole(REFUSAL)
+    _replay(run, flow)
+    assert flow.request.host == OURS
+    run.close()
+
+
+def _hello(sni: str | None, host: str | None, mode: str = "regular") -> ClientHelloData:
+    client = tflow.tclient_conn()
+    client.proxy_mode = ProxyMode.parse(mode)
+    context = Context(client, None)  # type: ignore[arg-type]
+    context.server = Server(address=(host, 443) if host else None)
+    return ClientHelloData(context, _client_hello(sni))
+
+
+def _client_hello(sni: str | None) -> ClientHello:
+    incoming, outgoing = ssl.MemoryBIO(), ssl.MemoryBIO()
+    context = ssl.create_default_context()
+    context.check_hostname = False
+    with pytest.raises(ssl.SSLWantReadError):
+        context.wrap_bio(incoming, outgoing, server_hostname=sni).do_handshake()
+    return ClientHello(outgoing.read()[9:])
+
+
+@pytest.mark.parametrize(
+    ("sni", "host", "mode", "ignored"),
+    [
+        (OURS, OURS, "regular", False),
+        (OURS, "192.0.2.1", "local", False),
+        (None, OURS, "regular", False),
+        ("front.example", OURS, "upstream:http://127.0.0.1:1", False),
+        ("example.com", "example.com", "regular", True),
+        ("example.com", "192.0.2.1", "local", True),
+        (None, "192.0.2.1", "regular", True),
+        ("example.com", "example.com", "reverse:https://example.com", False),
+        ("localhost", None, "regular", False),
+    ],
+)
+def test_only_tls_with_our_hosts_is_opened(
+    run: Run, sni: str | None, host: str | None, mode: str, ignored: bool
+) -> None:
+    hello = _hello(sni, host, mode)
+    run.addon.tls_clienthello(hello)
+    assert hello.ignore_connection is ignored
+
+
+def _decided(run: Run, host: str, data: bytes, mode: str = "regular") -> object:
+    """What the add-on makes of the first bytes in a tunnel; None is mitmproxy's own way."""
+    context = _hello(None, host, mode).context
+    modes.HttpProxy(context)
+    modes.HttpProxy(context)
+    asked = NextLayer(context)
+    asked.data_client = lambda: data  # type: ignore[method-assign]
+    run.addon.next_layer(asked)
+    return asked.layer
+
+
+def test_what_is_not_tls_in_a_tunnel_to_another_host_passes_untouched(run: Run) -> None:
+    layer = _decided(run, "example.com", b"SSH-2.0-x\r\n")
+    assert isinstance(layer, TCPLayer)
+    assert layer.flow is None
+    assert _decided(run, "example.com", b"\x16\x03\x01") is None
+    assert _decided(run, OURS, b"GET / HTTP/1.1\r\n") is None
+    assert _decided(run, "example.com", b"GET / HTTP/1.1\r\n", "local") is None
+
+
+def test_requests_go_to_the_upstream_with_its_name_and_all_else_stays(tmp_path: Path) -> None:
+    run = Run(tmp_path, demur_upstream="http://127.0.0.1:8999/gate/")
+    flow, other = asked(), asked()
+    run.addon.requestheaders(flow)
+    assert flow.request.url == "http://127.0.0.1:8999/gate/v1/messages?beta=true"
+    assert flow.request.headers["host"] == "127.0.0.1:8999"
+    del flow.request.headers["host"], other.request.headers["host"]
+    assert flow.request.headers == other.request.headers
+    assert flow.request.raw_content == ASK
+    run.close()
+
+
+def test_other_requests_do_not_go_to_the_upstream(tmp_path: Path) -> None:
+    run = Run(tmp_path, demur_upstream="http://127.0.0.1:8999")
+    flow = asked("example.com")
+    run.addon.requestheaders(flow)
+    assert flow.request.host == "example.com"
+    run.close()
+
+
+def test_a_reverse_proxy_keeps_its_own_upstream(tmp_path: Path) -> None:
+    run = Run(tmp_path, demur_upstream="http://127.0.0.1:8999")
+    flow = asked("gateway.example")
+    flow.client_conn.proxy_mode = ProxyMode.parse("reverse:https://gateway.example")
+    run.addon.requestheaders(flow)
+    assert flow.request.host == "gateway.example"
+    run.close()
+
+
+@pytest.mark.parametrize(
+    ("upstream", "via"), [("http://127.0.0.1:1", False), ("http://up.example", True), ("http://near.example", False)]
+)
+def test_an_upstream_on_this_machine_is_not_asked_through_the_proxy(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, upstream: str, via: bool
+) -> None:
+    monkeypatch.setenv("NO_PROXY", "near.example")
+    run = Run(tmp_path, demur_upstream=upstream)
+    flow = asked()
+    flow.server_conn = shared = Server(address=(OURS, 443))
+    shared.via = ("http", ("proxy.example", 3128))
+    run.addon.requestheaders(flow)
+    assert bool(flow.server_conn.via) is via
+    assert shared.via
+    run.close()
+
+
+def test_with_an_upstream_the_host_itself_is_never_connected_to(tmp_path: Path) -> None:
+    run = Run(tmp_path, demur_upstream="http://127.0.0.1:8999")
+    flow = asked()
+    run.addon.http_connect(flow)
+    assert flow.response
+    assert (flow.response.status_code, flow.response.raw_content) == (200, b"")
+    for host, wanted in ((OURS, False), ("example.com", True), ("127.0.0.1", True)):
+        server = Server(address=(host, 443))
+        run.addon.server_connect(ServerConnectionHookData(server, tflow.tclient_conn()))
+        assert (server.error is None) is wanted
+    run.close()
+
+
+def test_an_upstream_may_be_one_of_the_hosts(tmp_path: Path) -> None:
+    run = Run(tmp_path, demur_upstream=f"https://{OURS}:8443")
+    server = Server(address=(OURS, 8443))
+    run.addon.server_connect(ServerConnectionHookData(server, tflow.tclient_conn()))
+    assert server.error is None
+    run.close()
+
+
+def test_without_an_upstream_tunnels_are_mitmproxys_business(run: Run) -> None:
+    flow, server = asked(), Server(address=(OURS, 443))
+    run.addon.http_connect(flow)
+    run.addon.server_connect(ServerConnectionHookData(server, tflow.tclient_conn()))
+    assert flow.response is None
+    assert server.error is None
+
+
+@pytest.mark.parametrize("url", ["127.0.0.1:8999", "ftp://x", "http://user:pass@x", "http://", "http://x:99999"])
+def test_an_upstream_that_cannot_be_meant_is_refused_without_its_secrets(run: Run, url: str) -> None:
+    with pytest.raises(exceptions.OptionsError, match="demur_upstream: ") as caught:
+        run.context.configure(run.addon, demur_upstream=url)
+    assert "pass" not in str(caught.value)
+
+
+def test_another_database_can_be_named_while_running(run: Run, tmp_path: Path) -> None:
+    run.play(asked(), REFUSAL)
+    run.context.configure(run.addon, demur_db=str(tmp_path / "other.db"))
+    run.play(asked(), ANSWER)
+    assert len(run.kept()) == 1
+    run.db = tmp_path / "other.db"
+    assert run.counted() == [Result.ANSWERED]
+
+
+def _broken(*_: Any, **__: Any) -> Any:
+    raise ValueError(ASK)
+
+
+@pytest.mark.parametrize("name", ["sent", "opened", "feed", "finish", "traffic", "__init__"])
+def test_an_onlooker_that_raises_is_dismissed_and_the_bytes_go_on(
+    run: Run, monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
+    monkeypatch.setattr(Exchange, name, _broken)
+    flow = asked()
+    with capture_logs() as logs:
+        if name == "__init__":
+            run.addon.requestheaders(flow)
+            flow.response = whole(None).response
+            run.addon.responseheaders(flow)
+            assert flow.response
+            assert flow.response.stream is True
+        else:
+            assert run.play(flow, REFUSAL[:300], REFUSAL[300:]) == REFUSAL
+    failures = [log for log in logs if log["event"] == "observer.failed"]
+    assert [failure["error"] for failure in failures] == ["ValueError"]
+    assert failures[0]["at"].startswith("test_refusals.py:")
+    assert "secret plan" not in str(logs)
+
+
+@pytest.mark.parametrize(
+    "hook", ["requestheaders", "responseheaders", "response", "error", "http_connect", "server_connect", "next_layer"]
+)
+def test_a_hook_that_fails_says_so_and_raises_nothing(tmp_path: Path, hook: str) -> None:
+    run = Run(tmp_path, demur_upstream="http://127.0.0.1:8999")
+    with capture_logs() as logs:
+        getattr(run.addon, hook)(None)
+    run.close()
+    assert [log["event"] for log in logs] == ["observer.failed"]
+
+
+def test_a_connection_that_cannot_be_judged_is_tunnelled(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(Refusals, "_named", _broken)
+    hello = _hello(OURS, OURS)
+    with capture_logs() as logs:
+        run.addon.tls_clienthello(hello)
+    assert hello.ignore_connection is True
+    assert [log["event"] for log in logs] == ["observer.failed"]
+
+
+def test_a_log_that_fails_costs_no_byte(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(Exchange, "feed", _broken)
+    structlog.configure(processors=[_broken])
+    assert run.play(asked(), REFUSAL) == REFUSAL
+
+
+def test_a_writer_that_fails_costs_no_byte(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(Writer, "put", _broken)
+    monkeypatch.setattr(Writer, "count", _broken)
+    assert run.play(asked(), REFUSAL) == REFUSAL
+    assert run.play(asked(), ANSWER) == ANSWER
+
+
+def test_no_thread_to_keep_in_costs_no_byte(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("addons.tap.Thread", _broken)
+    assert run.play(asked(), REFUSAL) == REFUSAL
+
+
+def test_traffic_goes_on_where_the_database_cannot_be_opened(tmp_path: Path) -> None:
+    folder = tmp_path / "demur.db"
+    folder.mkdir()
+    run = Run(tmp_path)
+    flow = asked()
+    assert run.play(flow, REFUSAL) == REFUSAL
+    assert flow.marked
+    run.close()
+
+
+def test_before_it_runs_it_lets_everything_pass(tmp_path: Path) -> None:
+    addon = Refusals()
+    with Mitmproxy(addon) as context:
+        context.configure(addon, demur_db=str(tmp_path / "demur.db"))
+        addon.configure({"demur_hosts"})
+        flow = whole(None, live=True)
+        addon.requestheaders(flow)
+        addon.responseheaders(flow)
+        addon.response(flow)
+        assert flow.response
+        assert flow.response.stream is True
+        addon.done()
+
+
+@pytest.mark.parametrize(
+    ("toml", "said"),
+    [("[capture]\ncontent = 'all'\n", "capture.content"), ("[redact]\ndeny = ['/(/']\n", "redact.deny")],
+)
+def test_settings_that_cannot_be_used_are_said_in_one_line_and_nothing_is_kept(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture, toml: str, said: str
+) -> None:
+    (tmp_path / "demur.toml").write_text(toml)
+    monkeypatch.setenv("DEMUR_CONFIG", str(tmp_path / "demur.toml"))
+    run = Run(tmp_path)
+    (record,) = [record for record in caplog.records if record.levelname == "ERROR"]
+    assert said in record.getMessage()
+    assert "\n" not in record.getMessage()
+    flow = whole(REFUSAL, live=True)
+    run.addon.requestheaders(flow)
+    run.addon.response(flow)
+    run.close()
+    assert not run.db.exists()
+
+
+def test_the_settings_say_what_is_kept_and_of_whom(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "demur.toml").write_text("[capture]\ncontent = 'none'\n[mitmproxy]\nhosts = ['gate.example']\n")
+    monkeypatch.setenv("DEMUR_CONFIG", str(tmp_path / "demur.toml"))
+    run = Run(tmp_path)
+    run.play(asked("gate.example"), REFUSAL)
+    (kept,) = run.kept()
+    with open_to_read(run.db) as store:
+        assert store.skeleton(kept.id) is None
+    run.close()
+
+
+class Sink:
+    """Where entries go, at its own speed."""
+
+    def __init__(self) -> None:
+        self.open = Event()
+        self.open.set()
+        self.entries: list[Entry] = []
+
+    def put(self, entry: Entry) -> bool:
+        self.open.wait(30)
+        self.entries.append(entry)
+        return True
+
+    def count(self, traffic: Traffic) -> None:
+        raise AssertionError(traffic)
+
+
+def _tap(sink: Sink) -> tuple[Tap, list[Any]]:
+    exchange = Watcher(source="mitmproxy", now=lambda: 0.0, entropy=bytes).exchange(b"POST", b"/v1/messages", ())
+    assert exchange
+    late: list[Any] = []
+    tap = Tap(exchange, Keeper(sink), late)
+    tap.sent(ASK)
+    tap.opened(200, ((b"content-type", b"text/event-stream"),))
+    return tap, late
+
+
+def test_a_refusal_is_kept_before_the_bytes_that_told_of_it_go_on() -> None:
+    sink = Sink()
+    tap, late = _tap(sink)
+    tap.response_stream(inner=False)(REFUSAL)
+    assert len(sink.entries) == 1
+    assert not late
+
+
+def test_the_bytes_go_on_where_keeping_takes_too_long(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(tapping, "KEEP_S", 0.01)
+    sink = Sink()
+    sink.open.clear()
+    tap, late = _tap(sink)
+    assert tap.response_stream(inner=False)(REFUSAL) == REFUSAL
+    assert not sink.entries
+    sink.open.set()
+    late[0].join()
+    assert len(sink.entries) == 1
+
+
+def test_the_end_waits_for_what_is_still_being_kept(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(tapping, "KEEP_S", 0.01)
+    release, put = Event(), Writer.put
+    monkeypatch.setattr(Writer, "put", lambda writer, entry: release.wait(30) and put(writer, entry))
+    run.play(asked(), REFUSAL)
+    assert run.addon._late
+    Thread(target=release.set).start()
+    assert len(run.kept()) == 1
+
+
+def test_log_lines_go_to_mitmproxys_own_log_and_are_never_errors(run: Run, caplog: pytest.LogCaptureFixture) -> None:
+    structlog.get_logger("demur").error("store.failed", part="database", message=None)
+    assert ("demur", "WARNING", "demur: store.failed part=database") in [
+        (r.name, r.levelname, r.getMessage()) for r in caplog.records
+    ]
