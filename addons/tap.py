@@ -61,7 +61,14 @@ class Tap:
 
     def feed(self, data: bytes) -> None:
         """A piece of the answer's body. Returns once what it told of is kept, or has taken too long."""
-        if (make := self._ask(lambda exchange: exchange.feed(data))) is not None:
+        if self._exchange is None:
+            return
+        try:
+            make = self._exchange.feed(data)
+        except Exception as error:  # noqa: BLE001 - rule zero
+            self._dismiss(error)
+            return
+        if make is not None:
             self._keep(make)
 
     def end(self, *, whole: bool) -> None:
@@ -78,9 +85,12 @@ class Tap:
         try:
             return question(self._exchange)
         except Exception as error:  # noqa: BLE001 - rule zero
-            self._exchange = None
-            failed("observer.failed", error)
+            self._dismiss(error)
             return None
+
+    def _dismiss(self, error: Exception) -> None:
+        self._exchange = None
+        failed("observer.failed", error)
 
     def _keep(self, make: Maker) -> None:
         try:

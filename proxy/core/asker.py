@@ -86,6 +86,7 @@ MARKERS = (
     (Role.OTHER, "system", "Write a short summary label describing what these tool calls accomplished"),
 )
 """With what a system block, or the last text of the user, begins in a request of a role."""
+_MARKED = tuple(marker for *_, marker in MARKERS)
 
 _ORDER = re.compile(
     r"\s*CRITICAL: Respond with TEXT ONLY(?s:.{0,1000}?)\n(?=Your task is to create a detailed summary of )"
@@ -274,7 +275,8 @@ def _prompt(sent: _Body) -> list[str]:
 
 def _project(prompt: list[str]) -> str | None:
     """The last part of the first working directory that the prompt names."""
-    found = next((line for text in prompt if (line := _DIRECTORY.search(text))), None)
+    named = (text for text in prompt if "orking directory: " in text)
+    found = next((line for text in named if (line := _DIRECTORY.search(text))), None)
     return _plain(re.split(r"[/\\]", found[1].rstrip("/\\ "))[-1]) if found else None
 
 
@@ -290,6 +292,8 @@ def _certain_role(
 
 def _marked_role(prompt: list[str], sent: _Body) -> Role | None:
     heads = {"system": [text.lstrip()[:_LONGEST] for text in prompt], "user": _asked(sent)}
+    if not any(text.startswith(_MARKED) for texts in heads.values() for text in texts):
+        return None
     for role, place, marker in MARKERS:
         if any(text.startswith(marker) for text in heads[place]):
             return role

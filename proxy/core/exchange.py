@@ -70,7 +70,7 @@ class Exchange:
         self._body: list[bytes] = []
         self._status = 0
         self._request_id: str | None = None
-        self._decoder = Decoder(())
+        self._decoder, self._encoded = Decoder(()), False
         self._fold: Fold = BodyFold()
         self._counted = surface is Surface.BATCH_RESULTS
         self._last = Message()
@@ -85,12 +85,13 @@ class Exchange:
         self._status = status
         self._request_id = first(headers, b"request-id") or first(headers, b"x-amzn-requestid")
         codings = values(headers, b"content-encoding")
-        self._decoder = Decoder(codings)
+        self._decoder, self._encoded = Decoder(codings), bool(codings)
         self._fold = _fold(self._surface, status, headers, None if codings else length(headers))
 
     def feed(self, data: bytes) -> Maker | None:
         """A piece of the answer's body, about to go down. Gives a maker where it completes a message that was declined."""
-        return self._weigh(self._fold.feed(self._decoder.feed(data)))
+        messages = self._fold.feed(self._decoder.feed(data) if self._encoded else data)
+        return self._weigh(messages) if messages else None
 
     def finish(self, *, whole: bool) -> Maker | None:
         """The end of the answer; ``whole`` False where it was cut or the client left."""

@@ -13,6 +13,7 @@ from collections.abc import Iterator
 
 _BLANK = re.compile(rb"(?:\r\n|\n|\r(?=[^\n])){2}")
 _LINE = re.compile(rb"\r\n|\n|\r")
+_AS_THE_API_WRITES = re.compile(rb"event: ([^\r\n]*)\ndata: ([^\r\n]*)\n\n")
 _BOM = b"\xef\xbb\xbf"
 
 
@@ -26,6 +27,8 @@ class Frame:
 
     def parse(self) -> tuple[str, bytes]:
         """The event's name (empty where it has none) and its data, joined by LF where there are several data lines."""
+        if found := _AS_THE_API_WRITES.fullmatch(self.raw):
+            return found[1].decode("utf-8", "replace"), found[2]
         name, data = "", []
         for line in _LINE.split(self.raw.removeprefix(_BOM)):
             field, _, value = line.partition(b":")

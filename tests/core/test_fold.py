@@ -93,6 +93,22 @@ def test_text_that_quotes_a_refusal_is_text() -> None:
     assert only(run(StreamFold(), [stream])).stop_reason == "end_turn"
 
 
+def test_a_delta_with_something_behind_it_is_not_skipped() -> None:
+    for behind in (end("refusal"), end("refusal").replace(b"\n", b"\r\n"), end("refusal").replace(b"\n", b"\r")):
+        for line in (b"", b"\r\r", b"\r\n\r\n"):
+            piece = (delta(0, "x")[:-2] + line if line else delta(0, "x")) + behind
+            made = StreamFold()
+            assert only(made.feed(start() + block(0)) + made.feed(piece) + made.close()).stop_reason == "refusal"
+
+
+def test_a_delta_behind_half_a_frame_belongs_to_that_frame() -> None:
+    parts = [start() + block(0) + b"event: message_delta\n", delta(0, "x"), end("refusal")]
+    made = StreamFold()
+    assert made.feed(parts[0]) == made.feed(parts[1]) == []
+    assert only(made.feed(parts[2])).stop_reason == "refusal"
+    assert run(StreamFold(), bytewise(b"".join(parts))) == run(StreamFold(), [b"".join(parts)])
+
+
 def test_a_refusal_needs_no_content_block_start_and_no_event_lines() -> None:
     bare = b"".join(b"data: " + data_of(part) + b"\n\n" for part in (start(), end("refusal")))
     assert only(run(StreamFold(), [bare])).stop_reason == "refusal"

@@ -68,6 +68,17 @@ def test_any_bytes_come_out_as_they_went_in(stream: bytes, at: list[int]) -> Non
         Frame(raw).parse()
 
 
+lines = st.lists(
+    st.sampled_from([b"event: a", b"event:b", b"data: x", b"data:", b"id: 1", b": c", b"data"]), max_size=4
+)
+
+
+@given(lines)
+def test_what_a_frame_says_does_not_depend_on_its_line_ends(parts: list[bytes]) -> None:
+    said = {Frame(end.join([*parts, b"", b""])).parse() for end in (b"\n", b"\r\n", b"\r")}
+    assert len(said) == 1
+
+
 def test_pending_tells_how_much_of_a_frame_is_held() -> None:
     reader = Frames()
     reader.feed(b"data: x\n\ndata: half")
