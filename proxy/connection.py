@@ -139,7 +139,8 @@ class Connection(asyncio.Protocol):
             self._listener.upload(paused=False)
 
     def rest(self) -> None:
-        """Wait for the next request, for a while."""
+        """Wait for the next request, for a while. Whoever had the last one may have left it paused."""
+        self.transport.resume_reading()
         self._timer = asyncio.get_running_loop().call_later(IDLE_S, self.transport.abort)
 
     def _parse(self, data: bytes) -> str | None:

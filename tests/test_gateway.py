@@ -5,7 +5,7 @@ from collections.abc import Callable
 
 import pytest
 
-from answers import ANSWER, MID, REFUSAL
+from answers import ANSWER, MID, REFUSAL, STOP
 from gateways import Kept, gateway
 from proxy import drive
 from proxy.core.exchange import Exchange, Watcher
@@ -219,6 +219,33 @@ async def test_a_refusal_is_kept_before_its_terminal_event_goes_out() -> None:
         kept.release.set()
         assert b"message_stop" in await reader.readuntil(LAST)
         assert len(kept.entries) == 1
+
+
+async def test_an_answer_that_ends_while_its_refusal_is_being_kept_leaves_a_connection_that_reads() -> None:
+    kept = Kept()
+    kept.block = True
+    rest = asyncio.Event()
+
+    async def play(seen: Seen, writer: asyncio.StreamWriter) -> None:
+        if b"again" in seen.head:
+            writer.write(stream(ANSWER) + LAST)
+            return
+        writer.write(stream(MID[: -len(STOP)]))
+        await rest.wait()
+        writer.write(chunk(STOP) + LAST)
+
+    async with serving(play) as server, gateway(server.url, kept) as url, connected(url) as (reader, writer):
+        writer.write(post())
+        await reader.readuntil(b"\r\n\r\n")
+        await asyncio.sleep(0.1)
+        rest.set()
+        await asyncio.sleep(0.1)
+        kept.release.set()
+        assert STOP in await reader.readuntil(LAST)
+        writer.write(post(target=b"/v1/messages?again"))
+        async with asyncio.timeout(20):
+            assert (await read_message(reader)).body == ANSWER
+        assert server.connections == 1
 
 
 async def test_a_spool_that_hangs_delays_an_answer_only_so_long(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -72,6 +72,8 @@ def _way_in(
 
 async def _run(way_in: AbstractAsyncContextManager[Mapping[str, str]], command: tuple[str, ...]) -> int:
     async with way_in as environment:
+        children: list[subprocess.Popen[bytes]] = []
+        _pass_signals(children, sys.stdin)
         try:
             child = subprocess.Popen(command, env={**os.environ, **environment})  # noqa: ASYNC220 - once, at the start
         except FileNotFoundError:
@@ -80,16 +82,18 @@ async def _run(way_in: AbstractAsyncContextManager[Mapping[str, str]], command: 
         except OSError as error:
             click.echo(f"demur: cannot run {command[0]}: {error.strerror}", err=True)
             return NOT_RUN
-        _pass_signals(child, sys.stdin)
+        children.append(child)
         code = await asyncio.to_thread(child.wait)
     return code if code >= 0 else 128 - code
 
 
-def _pass_signals(child: subprocess.Popen[bytes], stdin: IO[str]) -> None:
+def _pass_signals(children: list[subprocess.Popen[bytes]], stdin: IO[str]) -> None:
+    """A signal that comes while the command is being started waits in the loop until it has been."""
     from proxy.cli.serving import on_signal
 
     def pass_on(name: str) -> None:
-        child.send_signal(getattr(signal, name))
+        for child in children:
+            child.send_signal(getattr(signal, name))
 
     for name in ("SIGTERM", "SIGHUP", "SIGUSR1", "SIGUSR2"):
         on_signal(partial(pass_on, name), name)

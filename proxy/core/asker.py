@@ -8,7 +8,9 @@ known client begins its side requests. The markers are those of Claude Code; eac
 """
 
 import re
+from collections.abc import Iterator
 from enum import StrEnum
+from itertools import chain
 from urllib.parse import unquote
 
 from msgspec import MsgspecError, Raw, Struct
@@ -86,7 +88,7 @@ MARKERS = (
     (Role.OTHER, "system", "Write a short summary label describing what these tool calls accomplished"),
 )
 """With what a system block, or the last text of the user, begins in a request of a role."""
-_MARKED = tuple(marker for *_, marker in MARKERS)
+_MARKED = {place: tuple(marker for _, at, marker in MARKERS if at == place) for place in ("system", "user")}
 
 _ORDER = re.compile(
     r"\s*CRITICAL: Respond with TEXT ONLY(?s:.{0,1000}?)\n(?=Your task is to create a detailed summary of )"
@@ -102,6 +104,7 @@ _SESSION = re.compile(r"_session_([0-9a-fA-F-]{36})\Z")
 _DIRECTORY = re.compile(
     r"orking directory: (?:(?<=\bPrimary working directory: )|(?<=\bWorking directory: ))([^\r\n]+)"
 )
+_EARLY = 6
 _SURROGATE = re.compile(rb"\\u[dD][89a-fA-F][0-9a-fA-F]{2}")
 _LONGEST = 200
 _SECRETS = Redactor()
@@ -148,7 +151,7 @@ def asker(target: bytes, headers: Headers, body: bytes) -> Asker:
         client=client,
         client_version=version,
         entrypoint=_plain(_value(attribution, "cc_entrypoint")) or entrypoint,
-        project=_project(prompt),
+        project=_project(prompt, sent),
     )
 
 
@@ -273,11 +276,19 @@ def _prompt(sent: _Body) -> list[str]:
     return [prompt] if isinstance(prompt, str) else [block.text for block in prompt or ()]
 
 
-def _project(prompt: list[str]) -> str | None:
-    """The last part of the first working directory that the prompt names."""
-    named = (text for text in prompt if "orking directory: " in text)
+def _project(prompt: list[str], sent: _Body) -> str | None:
+    """The last part of the first working directory that the prompt names, or a message of role ``system`` (2.1.330 does)."""
+    named = (text for text in chain(prompt, _added(sent)) if "orking directory: " in text)
     found = next((line for text in named if (line := _DIRECTORY.search(text))), None)
     return _plain(re.split(r"[/\\]", found[1].rstrip("/\\ "))[-1]) if found else None
+
+
+def _added(sent: _Body) -> Iterator[str]:
+    """The texts of system messages near the beginning of the conversation."""
+    for raw in sent.messages[:_EARLY]:
+        message = _decode(_MESSAGE, raw)
+        if message and message.role == "system":
+            yield from [message.content] if isinstance(message.content, str) else map(_block_text, message.content)
 
 
 def _certain_role(
@@ -292,12 +303,9 @@ def _certain_role(
 
 def _marked_role(prompt: list[str], sent: _Body) -> Role | None:
     heads = {"system": [text.lstrip()[:_LONGEST] for text in prompt], "user": _asked(sent)}
-    if not any(text.startswith(_MARKED) for texts in heads.values() for text in texts):
+    if not any(text.startswith(_MARKED[place]) for place, texts in heads.items() for text in texts):
         return None
-    for role, place, marker in MARKERS:
-        if any(text.startswith(marker) for text in heads[place]):
-            return role
-    return None
+    return next(role for role, place, marker in MARKERS if any(text.startswith(marker) for text in heads[place]))
 
 
 def _asked(sent: _Body) -> list[str]:

@@ -153,6 +153,9 @@ def test_the_session_is_read_from_either_form_of_the_user_id(metadata: object, s
 def test_the_project_is_the_last_part_of_the_working_directory(prompt: str, project: str | None) -> None:
     assert told(system=prompt).project == project
     assert told(system=[{"type": "text", "text": "first"}, {"type": "text", "text": prompt}]).project == project
+    for content in (prompt, [{"type": "text", "text": "first"}, {"type": "text", "text": prompt}]):
+        messages = [{"role": "user", "content": "Working directory: /not/this"}, {"role": "system", "content": content}]
+        assert told(system=None, messages=["odd", *messages]).project == project
 
 
 # ---- the role
