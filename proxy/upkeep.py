@@ -19,6 +19,8 @@ from proxy.packed import unzstd
 from proxy.spool import Spool, spool_folder, spools
 from proxy.store import Store
 
+NO_SPACE = 1 << 20
+"""Bytes of free disk under which nothing can be relied on to be kept."""
 LITTLE_SPACE = 200 << 20
 """Bytes of free disk under which `demur doctor` warns."""
 
@@ -31,6 +33,8 @@ class Finding(Struct, kw_only=True):
     what: str
     todo: str = ""
     """What to do; empty where it is well."""
+    grave: bool = False
+    """Whether it may cost records."""
 
 
 class Health(Struct, kw_only=True):
@@ -218,7 +222,8 @@ def _space(path: Path) -> Finding:
     place = next(folder for folder in path.parents if folder.exists())
     free = shutil.disk_usage(place).free
     todo = "" if free >= LITTLE_SPACE else "free some space, or name another place with --db"
-    return Finding(name="space", ok=not todo, what=f"{free >> 20} MiB free in {place}", todo=todo)
+    what = f"{free >> 20} MiB free in {place}"
+    return Finding(name="space", ok=not todo, what=what, todo=todo, grave=free < NO_SPACE)
 
 
 def _privacy(path: Path, folder: Path) -> Finding:

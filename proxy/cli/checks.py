@@ -171,7 +171,7 @@ def _store(path: Path) -> Iterator[Check]:
 
 
 def _of_finding(finding: Finding, path: Path) -> Check:
-    status = "ok" if finding.ok else "warn" if finding.name in _MILD else "fail"
+    status = "ok" if finding.ok else "warn" if finding.name in _MILD and not finding.grave else "fail"
     used = sum(file.stat().st_size for file in files(path)) if finding.name == "database" and finding.ok else 0
     return Check(finding.name, status, finding.what + (f", {size(used)}" if used else ""), finding.todo)
 
