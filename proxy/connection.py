@@ -12,7 +12,7 @@ import httptools
 from proxy import http1
 from proxy.core.headers import Headers, end_to_end
 from proxy.core.relay import Opened
-from proxy.outbox import Outbox
+from proxy.outbox import Cork, Outbox
 
 IDLE_S = 55.0
 """How long an idle connection is kept, in seconds; shorter than servers usually keep one."""
@@ -29,6 +29,7 @@ class Home(Protocol):
     """What stands before each target."""
     fields: Headers
     """What each request carries besides its own fields."""
+    cork: Cork
 
     def take_back(self, connection: "Connection") -> None:
         """A connection that has done its work."""
@@ -99,20 +100,16 @@ class Connection(asyncio.Protocol):
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """asyncio's."""
         self.transport = transport  # type: ignore[assignment]
-        self.outbox = Outbox(self.transport)
+        self.outbox = Outbox(self.transport, self._home.cork)
         self.open = True
 
     def data_received(self, data: bytes) -> None:
         """asyncio's."""
-        if self._listener is None or self._whole:
-            self.transport.abort()
-            return
-        problem = self._parse(data)
-        self._tell(self._listener)
-        if problem and not self._whole:
-            self._fail(problem)
-        elif self._whole:
-            self._end()
+        self._home.cork.hold()
+        try:
+            self._receive(data)
+        finally:
+            self._home.cork.release()
 
     def eof_received(self) -> None:
         """asyncio's. The transport closes itself."""
@@ -142,6 +139,17 @@ class Connection(asyncio.Protocol):
         """Wait for the next request, for a while. Whoever had the last one may have left it paused."""
         self.transport.resume_reading()
         self._timer = asyncio.get_running_loop().call_later(IDLE_S, self.transport.abort)
+
+    def _receive(self, data: bytes) -> None:
+        if self._listener is None or self._whole:
+            self.transport.abort()
+            return
+        problem = self._parse(data)
+        self._tell(self._listener)
+        if problem and not self._whole:
+            self._fail(problem)
+        elif self._whole:
+            self._end()
 
     def _parse(self, data: bytes) -> str | None:
         try:

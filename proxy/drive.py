@@ -7,6 +7,7 @@ for longer than ``KEEP_S``; pieces that come meanwhile are kept in order. If the
 
 import asyncio
 from collections import deque
+from collections.abc import Callable
 from typing import Protocol
 
 import structlog
@@ -27,6 +28,7 @@ from proxy.core.relay import (
     Note,
     Open,
     Opened,
+    Pass,
     Read,
     Respond,
     Unreached,
@@ -94,6 +96,7 @@ class Drive:
         self._inbox: deque[Event] = deque()
         self._waiting = self._responded = self._asked = self._slow_client = self._paused = False
         self._owed = b""
+        self._look: Callable[[bytes], bool] | None = None
 
     def start(self, method: bytes, target: bytes, headers: Headers) -> None:
         """Begin, with the head of the request as it is to go on."""
@@ -139,8 +142,11 @@ class Drive:
         self._come(head)
 
     def chunk(self, data: bytes) -> None:
-        """See ``Listener``."""
-        self._come(Chunk(data))
+        """See ``Listener``. While pieces only pass, this is all there is to them."""
+        if self._look is not None and self._waiting and not self._look(data):
+            self._client.write(data)
+        else:
+            self._come(Chunk(data))
 
     def ended(self, trailers: Headers) -> None:
         """See ``Listener``."""
@@ -178,16 +184,22 @@ class Drive:
             if isinstance(command, Write):
                 self._owed = b""
                 self._client.write(command.data)
-            elif isinstance(command, Read) and self._inbox:
-                event = self._inbox.popleft()
-            elif isinstance(command, Read):
-                self._wait()
+            elif isinstance(command, Read | Pass):
+                event = self._next(command)
             elif not self._do(command):
                 return
 
-    def _wait(self) -> None:
+    def _next(self, command: Read | Pass) -> Event:
+        """What came while nobody was waiting, if anything; else it is waited for."""
+        self._look = command.look if isinstance(command, Pass) else None
+        while self._inbox:
+            event = self._inbox.popleft()
+            if not isinstance(event, Chunk) or self._look is None or self._look(event.data):
+                return event
+            self._client.write(event.data)
         self._waiting = True
         self._flow()
+        return None
 
     def _do(self, command: Command) -> bool:
         """Does a command other than the two of every piece. False where its answer comes later."""

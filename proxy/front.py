@@ -46,11 +46,18 @@ class Front(asyncio.Protocol):
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """asyncio's."""
         self.transport = transport  # type: ignore[assignment]
-        self.outbox = Outbox(self.transport)
+        self.outbox = Outbox(self.transport, self.gateway.upstream.cork)
         self.gateway.fronts.add(self)
 
     def data_received(self, data: bytes) -> None:
         """asyncio's."""
+        self.gateway.upstream.cork.hold()
+        try:
+            self._receive(data)
+        finally:
+            self.gateway.upstream.cork.release()
+
+    def _receive(self, data: bytes) -> None:
         self._completed = False
         try:
             self._parser.feed_data(data)

@@ -14,6 +14,7 @@ import httptools
 from proxy import http1
 from proxy.connection import Connection
 from proxy.core.headers import Headers
+from proxy.outbox import Cork
 
 CONNECT_S = 30.0
 """How long a connection may take to be made, TLS included, in seconds."""
@@ -46,6 +47,7 @@ class Upstream:
         if self._proxy and not self._tls:
             self.prefix = f"http://{parts.netloc}".encode() + self.prefix
             self.fields = _credentials(self._proxy)
+        self.cork = Cork()
         self._resting: list[Connection] = []
 
     def idle(self) -> Connection | None:

@@ -5,6 +5,8 @@ The driver does what a command says and sends back:
     Open      -> Opened | Failed      send the request upstream; the head of the answer
     Respond   -> None                 send the client this head
     Read      -> Chunk | End | Failed the next piece of the answer's body, as soon as there is one
+    Pass      -> Chunk | End | Failed send the client each piece as it comes, as long as ``look`` sees nothing in it; the first in
+                                      which it does comes back unsent
     Write     -> None                 send the client this
     Keep      -> None                 keep what the maker makes, and only then go on; a failure is the driver's to report
     Count     -> None                 add to the traffic counts, whenever convenient
@@ -48,6 +50,14 @@ class Respond:
 @dataclass(frozen=True, slots=True)
 class Read:
     """Wait for the next piece of the answer."""
+
+
+@dataclass(frozen=True, slots=True)
+class Pass:
+    """Pass pieces on, which is what nearly all of an answer wants, without coming back for each."""
+
+    look: Callable[[bytes], bool]
+    """Whether there is something to do before this piece goes on. Never raises."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,7 +108,7 @@ class Unreached:
     why: str
 
 
-Command = Open | Respond | Read | Write | Keep | Count | Note | Finish | Abort | Unreached
+Command = Open | Respond | Read | Pass | Write | Keep | Count | Note | Finish | Abort | Unreached
 
 
 @dataclass(frozen=True, slots=True)
@@ -148,9 +158,9 @@ def relay(request: Open, exchange: Exchange | None) -> Relay:
         return
     yield from watched.opened(event)
     yield Respond(event.status, event.reason, event.headers)
-    while isinstance(event := (yield _READ), Chunk):
-        if (command := watched.feed(event.data)) is not None:
-            yield command
+    passing = Pass(watched.look)
+    while isinstance(event := (yield passing), Chunk):
+        yield from watched.found()
         yield Write(event.data)
     whole = isinstance(event, End)
     yield from watched.end(whole=whole)
@@ -177,19 +187,30 @@ class _Watched:
 
     def __init__(self, exchange: Exchange | None) -> None:
         self._exchange = exchange
+        self._found: Keep | Note | None = None
 
     def opened(self, head: Opened) -> Relay:
         yield from self._ask(lambda exchange: exchange.opened(head.status, head.headers))
 
-    def feed(self, data: bytes) -> Keep | Note | None:
-        """For every piece of every answer: no generator of its own."""
+    def look(self, data: bytes) -> bool:
+        """See ``Pass``. Runs for every piece of every answer."""
         if self._exchange is None:
-            return None
+            return False
         try:
             maker = self._exchange.feed(data)
         except Exception as error:  # noqa: BLE001 - rule zero
-            return self._dismiss(error)
-        return None if maker is None else Keep(maker)
+            self._found = self._dismiss(error)
+            return True
+        if maker is None:
+            return False
+        self._found = Keep(maker)
+        return True
+
+    def found(self) -> Relay:
+        """What ``look`` saw."""
+        command, self._found = self._found, None
+        if command is not None:
+            yield command
 
     def end(self, *, whole: bool) -> Relay:
         yield from self._ask(lambda exchange: exchange.finish(whole=whole))

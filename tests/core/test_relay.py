@@ -22,6 +22,7 @@ from proxy.core.relay import (
     Note,
     Open,
     Opened,
+    Pass,
     Read,
     Respond,
     Unreached,
@@ -47,12 +48,17 @@ def watched() -> Exchange:
 
 
 def play(exchange: Exchange | None, events: Iterable[Event]) -> list[Command]:
-    """Runs a relay; ``events`` answer ``Open`` and each ``Read``."""
+    """Runs a relay; ``events`` answer ``Open`` and each ``Pass``. What only passed stands as ``Write`` too."""
     running, coming = relay(ASK, exchange), iter(events)
     commands = [next(running)]
     while True:
+        event = next(coming) if isinstance(commands[-1], Open | Pass) else None
+        last = commands[-1]
+        while isinstance(last, Pass) and isinstance(event, Chunk) and not last.look(event.data):
+            commands.append(Write(event.data))
+            event = next(coming)
         try:
-            commands.append(running.send(next(coming) if isinstance(commands[-1], Open | Read) else None))
+            commands.append(running.send(event))
         except StopIteration:
             return commands
 
@@ -71,7 +77,7 @@ def counted(commands: list[Command]) -> list[Result]:
 
 def test_an_answer_goes_through_and_is_counted() -> None:
     commands = play(watched(), [HEAD, Chunk(ANSWER), End(((b"X-T", b"1"),))])
-    assert kinds(commands) == [Open, Respond, Read, Write, Read, Count, Finish]
+    assert kinds(commands) == [Open, Respond, Pass, Write, Count, Finish]
     assert commands[1] == Respond(200, b"OK", SSE)
     assert commands[-1] == Finish(((b"X-T", b"1"),))
     assert counted(commands) == [Result.ANSWERED]
@@ -79,7 +85,7 @@ def test_an_answer_goes_through_and_is_counted() -> None:
 
 def test_a_refusal_is_kept_before_the_bytes_that_tell_of_it_go_out() -> None:
     commands = play(watched(), [HEAD, Chunk(REFUSAL), End()])
-    assert kinds(commands) == [Open, Respond, Read, Keep, Write, Read, Finish]
+    assert kinds(commands) == [Open, Respond, Pass, Keep, Write, Pass, Finish]
     keep = commands[3]
     assert isinstance(keep, Keep)
     entry = keep.make()
@@ -97,7 +103,7 @@ def test_what_was_sent_before_a_refusal_is_not_held_back() -> None:
 def test_a_refusal_that_only_the_end_reveals_is_kept_before_the_end_goes_out() -> None:
     body = b'{"content": [], "stop_reason": "refusal"}'
     commands = play(watched(), [Opened(200, b"OK", ()), Chunk(body), End()])
-    assert kinds(commands) == [Open, Respond, Read, Write, Read, Keep, Finish]
+    assert kinds(commands) == [Open, Respond, Pass, Write, Keep, Finish]
 
 
 def test_a_cut_is_passed_on_as_a_cut_and_counted() -> None:
@@ -116,7 +122,7 @@ def test_an_api_that_cannot_be_reached_is_told_to_the_client() -> None:
 
 
 def test_a_request_that_is_not_observed_goes_through_just_so() -> None:
-    assert kinds(play(None, [HEAD, Chunk(REFUSAL), End()])) == [Open, Respond, Read, Write, Read, Finish]
+    assert kinds(play(None, [HEAD, Chunk(REFUSAL), End()])) == [Open, Respond, Pass, Write, Finish]
 
 
 class Raising(Exchange):
