@@ -37,6 +37,9 @@ class Gateway:
         if not is_loopback(host):
             msg = f"{host} is not a loopback address: demur has no authentication yet; use 127.0.0.1"
             raise ListenError(msg)
+        if port and self.upstream.leads_to(host, port):
+            msg = f"the upstream {self.upstream.url} is this gateway itself; name the API with --upstream"
+            raise ListenError(msg)
         loop = asyncio.get_running_loop()
         try:
             self._server = await loop.create_server(lambda: Front(self), host, port, backlog=1024)

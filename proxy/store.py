@@ -238,13 +238,17 @@ class Store(DatabaseFile):
         if connection.execute(known, {"id": refusal.id}).fetchone() or self._fetched_before(connection, refusal):
             return False
         twins = connection.execute(
-            "select id, sources from refusals where request_id = ? and kind = ? order by category is not ?, id",
-            [refusal.request_id, refusal.kind, refusal.category],
+            "select id, sources, message_id = ? and category is ? from refusals where request_id = ? and kind = ?"
+            " order by category is not ?, id",
+            [refusal.message_id, refusal.category, refusal.request_id, refusal.kind, refusal.category],
         )
-        for twin, text in twins.fetchall():
+        for twin, text, same in twins.fetchall():
             sources = msgspec.json.decode(text, type=list[str])
             if refusal.source not in sources:
                 self._add_witness(connection, refusal, twin, [*sources, refusal.source])
+                return False
+            if same:  # two gateways in a row
+                self._add_witness(connection, refusal, twin, sources)
                 return False
         row = _REFUSALS.row(refusal)
         if not refusal.sources:

@@ -43,6 +43,7 @@ class Upstream:
         self._port = _port(url) or (443 if parts.scheme == "https" else 80)
         self._tls = _context(ca) if parts.scheme == "https" else None
         self._proxy = proxy or _environment_proxy(parts.scheme, parts.netloc)
+        self._via = _proxy_name(self._proxy) if self._proxy else ""
         self.fields: Headers = ()
         if self._proxy and not self._tls:
             self.prefix = f"http://{parts.netloc}".encode() + self.prefix
@@ -69,7 +70,7 @@ class Upstream:
             why = f"its certificate is not trusted ({error.verify_message}); see the setting upstream_ca"
         except (OSError, ssl.SSLError) as error:
             why = os.strerror(error.errno) if isinstance(error, ConnectionError) and error.errno else _words(error)
-        msg = f"cannot reach {self._host}:{self._port}: {why}"
+        msg = f"cannot reach {self._host}:{self._port}{self._via}: {why}"
         raise UpstreamError(msg)
 
     def take_back(self, connection: Connection) -> None:
@@ -81,6 +82,10 @@ class Upstream:
         """A connection that was closed."""
         if connection in self._resting:
             self._resting.remove(connection)
+
+    def leads_to(self, host: str, port: int) -> bool:
+        """Whether this is the loopback address of our own, so that a request would never end."""
+        return not self._proxy and port == self._port and is_loopback(host) and is_loopback(self._host)
 
     def close(self) -> None:
         """Close what is at rest."""
@@ -150,6 +155,14 @@ class _Tunnel(asyncio.Protocol):
 
 def _words(error: Exception) -> str:
     return getattr(error, "strerror", None) or str(error) or type(error).__name__
+
+
+def _proxy_name(proxy: str) -> str:
+    parts = urlsplit(proxy)
+    if parts.scheme != "http" or not parts.hostname:
+        msg = f"the proxy {parts.hostname or proxy!r} is not a URL of the form http://host:port"
+        raise UpstreamError(msg)
+    return f" through the proxy {parts.hostname}:{_port(proxy) or 80}"
 
 
 def _port(url: str) -> int | None:

@@ -8,8 +8,8 @@ from typing import Annotated
 from msgspec import Meta, Struct, field
 
 
-def _doc(text: str) -> Meta:
-    return Meta(description=text)
+def _doc(text: str, *, least: int | None = None) -> Meta:
+    return Meta(description=text, ge=least)
 
 
 class Capture(Struct, kw_only=True, forbid_unknown_fields=True):
@@ -19,15 +19,20 @@ class Capture(Struct, kw_only=True, forbid_unknown_fields=True):
         "refusals"
     )
     redact_secrets: Annotated[bool, _doc("Keys, tokens and cookies are taken out before anything is written.")] = True
-    retention_days: Annotated[int, _doc("Records older than this are removed when a writer starts; 0 keeps them.")] = 90
+    retention_days: Annotated[
+        int, _doc("Records older than this are removed when a writer starts; 0 keeps them.", least=0)
+    ] = 90
 
 
 class Redact(Struct, kw_only=True, forbid_unknown_fields=True):
     """``[redact]``: what must never be written, beside the built-in table of secrets."""
 
-    deny: Annotated[list[str], _doc("Further words and regular expressions that are replaced before the write.")] = (
-        field(default_factory=list)
-    )
+    deny: Annotated[
+        list[str],
+        _doc(
+            "Further words, and regular expressions between slashes (`/acme-[0-9]+/`), that are replaced before the write."
+        ),
+    ] = field(default_factory=list)
 
 
 class Mitmproxy(Struct, kw_only=True, forbid_unknown_fields=True):
@@ -52,9 +57,9 @@ class Settings(Struct, kw_only=True, forbid_unknown_fields=True):
     ] = ""
     db: Annotated[str, _doc("The database file; the default is demur.db in the user's data folder.")] = ""
     max_body_mb: Annotated[
-        int, _doc("The largest Messages request that is accepted, in MiB; a larger one gets a 413.")
+        int, _doc("The largest Messages request that is accepted, in MiB; a larger one gets a 413.", least=1)
     ] = 64
-    drain_s: Annotated[int, _doc("How long a stopping gateway waits for open responses, in seconds.")] = 30
+    drain_s: Annotated[int, _doc("How long a stopping gateway waits for open responses, in seconds.", least=0)] = 30
     capture: Capture = field(default_factory=Capture)
     redact: Redact = field(default_factory=Redact)
     mitmproxy: Mitmproxy = field(default_factory=Mitmproxy)

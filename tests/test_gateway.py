@@ -491,6 +491,12 @@ async def test_an_address_that_cannot_be_listened_on_is_told() -> None:
     assert await made.stop(0)
 
 
+async def test_a_gateway_before_itself_is_refused() -> None:
+    for url in ("http://127.0.0.1:8788", "http://localhost:8788/prefix"):
+        with pytest.raises(ListenError, match="this gateway itself"):
+            await Gateway(Upstream(url), Kept(), watcher=WATCHER).start("127.0.0.1", 8788)
+
+
 @pytest.mark.parametrize("url", ["api.anthropic.com", "ftp://x", "http://", "http://u:p@x", "http://x:99999"])
 def test_an_upstream_that_is_no_url_is_told(url: str) -> None:
     with pytest.raises(UpstreamError):

@@ -73,6 +73,8 @@ def test_what_a_later_version_brings_is_named_and_changes_nothing(config: Path) 
         ("[capture]\nkontent = 'x'", "demur.toml: Object contains unknown field `kontent`"),
         ("[capture]\ncontent = 'all'", "capture.content is 'all'"),
         ("[capture]\nretention_days = 'x'", "demur.toml: Expected `int`, got `str` - at `$.capture.retention_days`"),
+        ("max_body_mb = 0", "Expected `int` >= 1"),
+        ("[capture]\nretention_days = -1", "Expected `int` >= 0 - at `$.capture.retention_days`"),
         ("capture = 3", "demur.toml: Expected"),
     ],
 )

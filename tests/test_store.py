@@ -272,6 +272,14 @@ def test_the_same_id_again_changes_nothing(store: Store) -> None:
     assert len(store.segments(name(1))) == 1
 
 
+def test_two_gateways_in_a_row_make_one_row(store: Store) -> None:
+    for n in (1, 2):
+        store.apply([Entry(refusals=[refusal(n, request_id="req_1", message_id="msg_1", category="cyber")])])
+    (found,) = store.refusals()
+    assert (found.id, found.sources) == (name(1), ["gateway"])
+    assert store.find(name(2)).id == name(1)
+
+
 def test_batch_results_that_are_fetched_again_are_not_new(store: Store) -> None:
     for n, message in enumerate(["msg_1", "msg_2", "msg_1", None, None]):
         store.apply([Entry(refusals=[refusal(n, message_id=message, request_id=None)])])

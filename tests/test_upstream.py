@@ -126,6 +126,19 @@ async def test_a_proxy_that_digs_no_tunnel_is_told(answer: bytes, said: bytes) -
             assert said in (await ask(mine, GET)).body
 
 
+@pytest.mark.parametrize("proxy", ["foo", "socks5://h:1", "http://", "http://h:x"])
+def test_a_proxy_that_is_no_url_is_told(proxy: str) -> None:
+    with pytest.raises(UpstreamError):
+        Upstream("https://api.example", proxy=proxy)
+
+
+async def test_a_proxy_that_cannot_be_reached_is_named() -> None:
+    async with serving(says(OK)) as server:
+        dead = server.url
+    async with gateway(Upstream("http://api.example", proxy=dead)) as mine:
+        assert b"api.example:80 through the proxy 127.0.0.1:" in (await ask(mine, GET)).body
+
+
 async def test_plain_http_goes_through_a_proxy_by_absolute_targets(monkeypatch: pytest.MonkeyPatch) -> None:
     async with serving(says(OK)) as server:
         there = server.url.replace("http://", "http://user:pw@")

@@ -35,7 +35,7 @@ class _Lazy(click.Group):
 @click.command(cls=_Lazy, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
 @click.version_option(__version__, prog_name="demur", message="%(prog)s %(version)s")
 def main() -> None:
-    """Tells what happened when Claude Code's safeguards declined a request, and keeps the evidence on this machine.
+    """Tells what happened when the API's safeguards declined a request of Claude Code, and keeps the evidence on this machine.
 
     Begin with `demur demo`, or start a session with `demur run -- claude`.
     """

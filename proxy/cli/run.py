@@ -45,10 +45,10 @@ def run(via: str, upstream: str | None, db: str | None, config: str | None, comm
     from proxy.cli.serving import run_loop
 
     logs.configure("error")
-    existing = None if via == "mitmproxy" or "DEMUR_UPSTREAM" in os.environ else os.environ.get("ANTHROPIC_BASE_URL")
+    existing = None if "DEMUR_UPSTREAM" in os.environ else os.environ.get("ANTHROPIC_BASE_URL")
     in_force = load(config, {"upstream": upstream or existing or None, "db": db})
-    notice = Notice(at_once=not (sys.stdin.isatty() and sys.stdout.isatty()) or _prints(command))
-    code = run_loop(_run(_way_in(via, in_force, notice, named=upstream is not None), command))
+    notice = Notice(at_once=not (sys.stdin.isatty() and sys.stdout.isatty()) or _prints(command), db=db)
+    code = run_loop(_run(_way_in(via, in_force, notice), command))
     notice.close()
     sys.exit(code)
 
@@ -58,24 +58,22 @@ def _prints(command: tuple[str, ...]) -> bool:
     return bool({"-p", "--print"} & set(command))
 
 
-def _way_in(
-    via: str, in_force: InForce, notice: Notice, *, named: bool
-) -> AbstractAsyncContextManager[Mapping[str, str]]:
+def _way_in(via: str, in_force: InForce, notice: Notice) -> AbstractAsyncContextManager[Mapping[str, str | None]]:
     if via == "gateway":
         from proxy.cli.wayin import through_gateway
 
         return through_gateway(in_force, notice)
     from proxy.cli.wayin import through_mitmproxy
 
-    return through_mitmproxy(in_force, notice, upstream=in_force.settings.upstream if named else None)
+    return through_mitmproxy(in_force, notice)
 
 
-async def _run(way_in: AbstractAsyncContextManager[Mapping[str, str]], command: tuple[str, ...]) -> int:
+async def _run(way_in: AbstractAsyncContextManager[Mapping[str, str | None]], command: tuple[str, ...]) -> int:
     async with way_in as environment:
         children: list[subprocess.Popen[bytes]] = []
         _pass_signals(children, sys.stdin)
         try:
-            child = subprocess.Popen(command, env={**os.environ, **environment})  # noqa: ASYNC220 - once, at the start
+            child = subprocess.Popen(command, env=_environment(environment))  # noqa: ASYNC220 - once, at the start
         except FileNotFoundError:
             click.echo(f"demur: {command[0]}: command not found", err=True)
             return NOT_FOUND
@@ -85,6 +83,11 @@ async def _run(way_in: AbstractAsyncContextManager[Mapping[str, str]], command: 
         children.append(child)
         code = await asyncio.to_thread(child.wait)
     return code if code >= 0 else 128 - code
+
+
+def _environment(changes: Mapping[str, str | None]) -> dict[str, str]:
+    """Ours with the changes; None takes a variable out."""
+    return {name: value for name, value in {**os.environ, **changes}.items() if value is not None}
 
 
 def _pass_signals(children: list[subprocess.Popen[bytes]], stdin: IO[str]) -> None:

@@ -37,8 +37,30 @@ async def _serve(in_force: InForce) -> None:
 
     stop = asyncio.Event()
     async with serving(in_force) as (gateway, url):
-        on_signal(lambda: gateway.hurry() if stop.is_set() else stop.set(), "SIGTERM", "SIGINT")
+
+        def end() -> None:
+            if stop.is_set():
+                gateway.hurry()
+            elif open_answers := sum(front.busy for front in gateway.fronts):
+                click.echo(f"demur waits for open answers: {open_answers}; once more to stop at once", err=True)
+            stop.set()
+
+        on_signal(end, "SIGTERM", "SIGINT")
+        if fault := await asyncio.to_thread(_fault, in_force):
+            click.echo(f"demur: {fault}; requests pass all the same, and `demur doctor` says more", err=True)
         click.echo(
             f"demur is ready: ANTHROPIC_BASE_URL={url}  (upstream {in_force.settings.upstream}, database {in_force.db})"
         )
         await stop.wait()
+
+
+def _fault(in_force: InForce) -> str | None:
+    """Why nothing can be kept just now, if so."""
+    from proxy.database import StoreError
+    from proxy.store import Store
+
+    try:
+        Store.open(in_force.db, timeout=1.0).close()
+    except StoreError as error:
+        return str(error)
+    return None

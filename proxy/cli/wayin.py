@@ -36,7 +36,7 @@ class _Seen(msgspec.Struct):
 
 
 @asynccontextmanager
-async def through_gateway(in_force: InForce, notice: Notice) -> AsyncIterator[Mapping[str, str]]:
+async def through_gateway(in_force: InForce, notice: Notice) -> AsyncIterator[Mapping[str, str | None]]:
     """A gateway in this process, and ``ANTHROPIC_BASE_URL`` for it."""
     from proxy.cli.serving import serving
 
@@ -45,10 +45,11 @@ async def through_gateway(in_force: InForce, notice: Notice) -> AsyncIterator[Ma
 
 
 @asynccontextmanager
-async def through_mitmproxy(
-    in_force: InForce, notice: Notice, *, upstream: str | None
-) -> AsyncIterator[Mapping[str, str]]:
-    """mitmproxy in a process of its own, and the proxy variables for it. It ends when its stdin does, so also when we die."""
+async def through_mitmproxy(in_force: InForce, notice: Notice) -> AsyncIterator[Mapping[str, str | None]]:
+    """mitmproxy in a process of its own, and the proxy variables for it. It ends when its stdin does, so also when we die.
+
+    A base URL that is set has become the upstream; the command must not see it, or it would go there past us.
+    """
     command = [
         sys.executable,
         "-m",
@@ -61,7 +62,7 @@ async def through_mitmproxy(
         str(in_force.db),
     ]
     command += ["--config", str(in_force.config)] if in_force.config.exists() else []
-    command += ["--upstream", upstream] if upstream else []
+    command += ["--upstream", in_force.settings.upstream] if "upstream" in in_force.origins else []
     process = await asyncio.create_subprocess_exec(
         *command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, start_new_session=True
     )
@@ -80,7 +81,7 @@ async def through_mitmproxy(
         await following
 
 
-def _proxied(ready: str, folder: Path) -> dict[str, str]:
+def _proxied(ready: str, folder: Path) -> dict[str, str | None]:
     """The child's environment, from the line in which ``demur mitm`` says that it is ready."""
     told = dict(word.split("=", 1) for word in shlex.split(ready) if "=" in word)
     url, ca = told["HTTPS_PROXY"], told["NODE_EXTRA_CA_CERTS"]
@@ -88,7 +89,7 @@ def _proxied(ready: str, folder: Path) -> dict[str, str]:
         merged = folder / "ca.pem"
         merged.write_bytes(Path(other).read_bytes() + b"\n" + Path(ca).read_bytes())
         ca = str(merged)
-    return {"HTTPS_PROXY": url, "https_proxy": url, "NODE_EXTRA_CA_CERTS": ca}
+    return {"HTTPS_PROXY": url, "https_proxy": url, "NODE_EXTRA_CA_CERTS": ca, "ANTHROPIC_BASE_URL": None}
 
 
 async def _follow(stderr: asyncio.StreamReader, notice: Notice) -> None:

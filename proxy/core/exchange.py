@@ -12,6 +12,8 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 
+from msgspec.structs import replace
+
 from proxy.core import asker
 from proxy.core.asker import Surface
 from proxy.core.context import Split, fingerprint, split, without_content
@@ -25,6 +27,10 @@ from schemas.records import Entry, Refusal, Traffic
 from schemas.wire import Message
 
 Maker = Callable[[], Entry]
+
+_LONG = 20
+"""Characters of the shortest secret that the table of secrets knows, about."""
+_TOLD = ("model", "session_id", "agent_id", "client", "client_version", "entrypoint", "project")
 
 _CROCKFORD = "0123456789ABCDEFGHJKMNPQRSTVWXYZ"
 
@@ -103,7 +109,8 @@ class Exchange:
         if self._counted:
             return None
         self._counted = True
-        return self._traffic(self._asker(), self._last, self._result(self._last, None))
+        who = self._asker()
+        return self._traffic(who if _is_plain(who) else self._cleaned(who), self._last, self._result(self._last, None))
 
     def _weigh(self, messages: list[Message]) -> Maker | None:
         found = []
@@ -117,7 +124,7 @@ class Exchange:
         return lambda: self._entry(found, elapsed, counted=counted)
 
     def _entry(self, found: list[tuple[Message, Verdict]], elapsed: float, *, counted: bool) -> Entry:
-        who = self._asker()
+        who = self._cleaned(self._asker())
         parts = self._split()
         message, verdict = found[0]
         entry = Entry(
@@ -181,6 +188,11 @@ class Exchange:
     def _asker(self) -> asker.Asker:
         return asker.asker(self._target, self._headers, self._request())
 
+    def _cleaned(self, who: asker.Asker) -> asker.Asker:
+        """A secret may stand where nobody expects one: in a session's id, in the name of a folder."""
+        texts = {name: value for name in _TOLD if (value := getattr(who, name))}
+        return replace(who, **{name: self._clean(value) for name, value in texts.items()})
+
     def _split(self) -> Split | None:
         return None if self._surface is Surface.BATCH_RESULTS else split(self._request(), self._watcher.redactor)
 
@@ -215,6 +227,11 @@ class Exchange:
             user=who.user or "",
             outcome=outcome,
         )
+
+
+def _is_plain(who: asker.Asker) -> bool:
+    """Whether names are too short to hide a secret, as all real ones are: this runs for every request."""
+    return all(len(name) < _LONG for name in (who.model, who.client, who.client_version, who.entrypoint) if name)
 
 
 def _fold(surface: Surface, status: int, headers: Headers, size: int | None) -> Fold:

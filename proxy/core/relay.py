@@ -187,7 +187,7 @@ class _Watched:
 
     def __init__(self, exchange: Exchange | None) -> None:
         self._exchange = exchange
-        self._found: Keep | Note | None = None
+        self._found: tuple[Keep | Note, ...] = ()
 
     def opened(self, head: Opened) -> Relay:
         yield from self._ask(lambda exchange: exchange.opened(head.status, head.headers))
@@ -199,18 +199,17 @@ class _Watched:
         try:
             maker = self._exchange.feed(data)
         except Exception as error:  # noqa: BLE001 - rule zero
-            self._found = self._dismiss(error)
+            self._found = (self._dismiss(error),)
             return True
         if maker is None:
             return False
-        self._found = Keep(maker)
+        self._found = (Keep(maker),)
         return True
 
     def found(self) -> Relay:
         """What ``look`` saw."""
-        command, self._found = self._found, None
-        if command is not None:
-            yield command
+        found, self._found = self._found, ()
+        yield from found
 
     def end(self, *, whole: bool) -> Relay:
         yield from self._ask(lambda exchange: exchange.finish(whole=whole))

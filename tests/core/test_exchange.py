@@ -98,6 +98,16 @@ def test_the_explanation_loses_its_token_even_where_prompts_are_kept_as_they_are
     assert refusal.exact
 
 
+def test_a_secret_where_an_id_or_a_name_should_be_is_not_kept_either() -> None:
+    key = b"sk-ant-api03-abcdefghijklmnop0"
+    body = ASK.replace(b"claude-opus-5", key)
+    found = entry(watch(headers=((b"X-Claude-Code-Session-Id", key), (b"User-Agent", key))), REFUSAL, body=body)
+    assert key.decode() not in repr(found)
+    answered = watch(headers=((b"User-Agent", key),))
+    run(answered, ANSWER, body=body)
+    assert key.decode() not in repr(answered.traffic())
+
+
 def test_without_content_the_map_is_kept_and_no_text() -> None:
     found = entry(watch(content=False), REFUSAL)
     assert [segment.label for segment in found.segments] == ["user_text"]

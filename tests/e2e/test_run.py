@@ -42,21 +42,13 @@ def own(home: Path, **more: str) -> dict[str, str]:
     )
 
 
-def upstream(via: str, api: Api) -> tuple[list[str], dict[str, str]]:
-    """How the API is named: through the gateway as someone does who has set a base URL already."""
-    if via == "gateway":
-        return [], {"ANTHROPIC_BASE_URL": api.url}
-    return ["--upstream", api.url], {}
-
-
 @pytest.mark.parametrize("via", VIAS)
 @pytest.mark.parametrize("word", ["balance", DECLINED])
 def test_claude_code_runs_behind_it_and_is_told_of_once(
     via: str, word: str, program: Path, home: Path, api: Api
 ) -> None:
-    options, env = upstream(via, api)
     asked = ["-p", f"How do I {word} the tubes?", "--model", "claude-opus-5"]
-    got = run(home, "--via", via, *options, "--", str(program), *asked, **env)
+    got = run(home, "--via", via, "--", str(program), *asked, ANTHROPIC_BASE_URL=api.url)
     without = ran([str(program), *asked], env=environment(home, ANTHROPIC_BASE_URL=api.url), cwd=folder(home))
     assert (got.code, normal(got.out, home)) == (without.code, normal(without.out, home))
     listed = [json.loads(line) for line in command("list", "--json", "--db", db(home)).splitlines()]
