@@ -1,4 +1,4 @@
-"""Who asked: what the head and the body of a Messages request tell of its sender, and which requests are ours at all.
+"""Who asked: what the head and the body of a Messages request tell of its sender.
 
 It runs for every request, so the body is decoded in part: the big members stay raw, and a system prompt or the last
 message is only opened where a fact may stand in it. What is missing or odd is None; nothing here raises.
@@ -9,9 +9,7 @@ known client begins its side requests. The markers are those of Claude Code; eac
 
 import re
 from collections.abc import Iterator
-from enum import StrEnum
 from itertools import chain
-from urllib.parse import unquote
 
 from msgspec import MsgspecError, Raw, Struct
 from msgspec.json import Decoder
@@ -19,35 +17,8 @@ from msgspec.structs import asdict
 
 from proxy.core.headers import Headers
 from proxy.core.redact import Redactor
+from proxy.core.surface import Surface, locate
 from schemas.labels import Role
-
-
-class Surface(StrEnum):
-    """A kind of request that can be declined."""
-
-    MESSAGES = "messages"
-    COUNT_TOKENS = "count_tokens"
-    BATCH_RESULTS = "batch_results"
-    BEDROCK = "bedrock"
-    BEDROCK_STREAM = "bedrock_stream"
-    VERTEX = "vertex"
-    VERTEX_STREAM = "vertex_stream"
-
-
-SURFACES = tuple(
-    (surface, method, re.compile(path + rb"/?\Z"))
-    for surface, method, path in (
-        (Surface.MESSAGES, b"POST", rb"/v1/messages"),
-        (Surface.COUNT_TOKENS, b"POST", rb"/v1/messages/count_tokens"),
-        (Surface.BATCH_RESULTS, b"GET", rb"/v1/messages/batches/[^/]+/results"),
-        (Surface.BEDROCK, b"POST", rb"/model/(.+)/invoke"),
-        (Surface.BEDROCK_STREAM, b"POST", rb"/model/(.+)/invoke-with-response-stream"),
-        (Surface.COUNT_TOKENS, b"POST", rb"/models/count-tokens:rawPredict"),
-        (Surface.VERTEX, b"POST", rb"/models/([^/]+):rawPredict"),
-        (Surface.VERTEX_STREAM, b"POST", rb"/models/([^/]+):streamRawPredict"),
-    )
-)
-"""Each surface's method and the end of its path, the group being the model. The first that fits is it."""
 
 KEPT = frozenset(
     "user-agent anthropic-beta anthropic-version x-app content-type content-encoding"
@@ -125,16 +96,10 @@ class Asker(Struct, frozen=True, kw_only=True):
     user: str | None = None
 
 
-def surface(method: bytes, target: bytes) -> Surface | None:
-    """The surface that a request is for, whatever stands before ``/v1`` or behind ``?``; None where it is none of ours."""
-    found = _surface(target)
-    return found[0] if found and found[1] == method else None
-
-
 def asker(target: bytes, headers: Headers, body: bytes) -> Asker:
     """The facts about a request on one of the surfaces; ``body`` is decompressed."""
     fields = {name.lower(): value.decode("latin-1") for name, value in headers}
-    at, _, path_model = _surface(target) or (None, b"", None)
+    at, _, path_model = locate(target) or (None, b"", None)
     read = _read(body)
     sent = read or _Body()
     prompt = _prompt(sent)
@@ -220,15 +185,6 @@ def _members(body: bytes) -> _Body | None:
         return read
     odd = _decode(_ODD, body)
     return _Body(**asdict(odd)) if odd else None
-
-
-def _surface(target: bytes) -> tuple[Surface, bytes, str | None] | None:
-    """Surface, its method, and the model that the path names."""
-    path = target.partition(b"?")[0]
-    for name, method, pattern in SURFACES:
-        if found := pattern.search(path):
-            return name, method, unquote(found[1].decode("latin-1")) if pattern.groups else None
-    return None
 
 
 def _plain(text: str | None) -> str | None:

@@ -15,13 +15,13 @@ from datetime import UTC, datetime
 from msgspec.structs import replace
 
 from proxy.core import asker
-from proxy.core.asker import Surface
 from proxy.core.context import Split, fingerprint, split, without_content
 from proxy.core.detect import Verdict, answerer, detect, result
 from proxy.core.encoding import Decoder
 from proxy.core.fold import BatchFold, BodyFold, EventStreamFold, Fold, SniffedFold, StreamFold
 from proxy.core.headers import Headers, first, length, values
 from proxy.core.redact import Redactor
+from proxy.core.surface import Surface, surface
 from schemas.labels import Outcome, Result
 from schemas.records import Entry, Refusal, Traffic
 from schemas.wire import Message
@@ -60,8 +60,8 @@ class Watcher:
 
     def exchange(self, method: bytes, target: bytes, headers: Headers) -> "Exchange | None":
         """The onlooker for a request; None where the request is none of ours and is only passed on."""
-        surface = asker.surface(method, target)
-        return Exchange(self, surface, target, headers) if surface else None
+        found = surface(method, target)
+        return Exchange(self, found, target, headers) if found else None
 
 
 class Exchange:

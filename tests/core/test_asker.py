@@ -6,8 +6,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from proxy.core.asker import MARKERS, Asker, Surface, asker, kept_headers, surface
+from proxy.core.asker import MARKERS, Asker, asker, kept_headers
 from proxy.core.redact import Redactor
+from proxy.core.surface import Surface, surface
 from schemas.labels import Role
 
 SESSION = "e62dbcf3-7f7a-4dc0-9895-d08f025eee28"
