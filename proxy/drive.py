@@ -8,11 +8,14 @@ for longer than ``KEEP_S``; pieces that come meanwhile are kept in order. If the
 import asyncio
 from collections import deque
 from collections.abc import Callable
+from contextlib import suppress
+from threading import Thread
 from typing import Protocol
 
 import structlog
 
 from proxy import http1, logs
+from proxy.client import Client
 from proxy.connection import Connection
 from proxy.core.exchange import Exchange, Maker
 from proxy.core.headers import Headers, for_host
@@ -45,31 +48,6 @@ UPLOAD = 256 * 1024
 """How much of a request is held, in bytes, while its connection is being made."""
 
 _log = structlog.get_logger("demur.gateway")
-
-
-class Client(Protocol):
-    """The client's side of the request."""
-
-    def respond(self, status: int, reason: bytes, headers: Headers) -> None:
-        """The head of the answer."""
-
-    def interim(self, head: Opened) -> None:
-        """The head of an answer of the 1xx kind."""
-
-    def write(self, data: bytes) -> None:
-        """A piece of the answer."""
-
-    def finish(self, trailers: Headers) -> None:
-        """The answer is whole."""
-
-    def abort(self) -> None:
-        """The answer was cut."""
-
-    def refuse(self, status: int, kind: str, why: str) -> None:
-        """An answer of demur's own, where the API gave none."""
-
-    def upload(self, *, paused: bool) -> None:
-        """Whether the client should stop sending its body for now."""
 
 
 class Keeper(Protocol):
@@ -244,19 +222,28 @@ class Drive:
         return command
 
     def _keep(self, make: Maker) -> None:
+        """In a thread of its own: the pool of the loop also resolves names, and a disk that hangs must not stop that."""
         loop = asyncio.get_running_loop()
-        job = loop.run_in_executor(None, self._keeper.keep, make)
         done = False
 
-        def go(_: object = None) -> None:
+        def go() -> None:
             nonlocal done
             if not done:
                 done = True
                 timer.cancel()
                 self._advance(None)
 
+        def work() -> None:
+            self._keeper.keep(make)
+            with suppress(RuntimeError):  # the loop is gone
+                loop.call_soon_threadsafe(go)
+
         timer = loop.call_later(KEEP_S, go)
-        job.add_done_callback(go)
+        try:
+            Thread(target=work, name="demur-keeper", daemon=True).start()
+        except RuntimeError as error:  # no more threads
+            logs.failed("keeper.failed", error)
+            loop.call_soon(go)
 
     # the two connections
 

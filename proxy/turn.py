@@ -107,7 +107,7 @@ class Turn:
         if self._started:
             self.drive.leave()
 
-    # what the drive wants of the client (proxy.drive.Client)
+    # what the drive wants of the client (proxy.client.Client)
 
     def interim(self, head: Opened) -> None:
         """See ``Client``. A 100 that the client waits for was answered here."""

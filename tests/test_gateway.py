@@ -258,6 +258,28 @@ async def test_a_spool_that_hangs_delays_an_answer_only_so_long(monkeypatch: pyt
         kept.release.set()
 
 
+async def test_a_machine_that_starts_no_more_threads_costs_the_record_only(monkeypatch: pytest.MonkeyPatch) -> None:
+    def start(_: object) -> None:
+        raise RuntimeError("can't start new thread")
+
+    monkeypatch.setattr(drive.Thread, "start", start)
+    kept = Kept()
+    async with serving(stream(REFUSAL) + LAST) as server, gateway(server.url, kept) as url:
+        assert (await ask(url, post())).body == REFUSAL
+    assert kept.entries == []
+
+
+async def test_many_spools_that_hang_stop_no_new_connection(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(drive, "KEEP_S", 0.05)
+    kept = Kept()
+    kept.block = True
+    async with serving(stream(REFUSAL) + LAST) as server:
+        async with gateway(server.url.replace("127.0.0.1", "localhost"), kept) as url:
+            for _ in range(40):
+                assert (await ask(url, post())).body == REFUSAL
+            kept.release.set()
+
+
 async def test_text_that_quotes_a_refusal_is_counted_as_an_answer() -> None:
     kept = Kept()
     quoted = ANSWER.replace(b"Hello", b'\\"stop_reason\\":\\"refusal\\"')
