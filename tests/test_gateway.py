@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Callable
+from threading import Thread
 
 import pytest
 
@@ -262,7 +263,7 @@ async def test_a_machine_that_starts_no_more_threads_costs_the_record_only(monke
     def start(_: object) -> None:
         raise RuntimeError("can't start new thread")
 
-    monkeypatch.setattr(drive.Thread, "start", start)
+    monkeypatch.setattr(Thread, "start", start)
     kept = Kept()
     async with serving(stream(REFUSAL) + LAST) as server, gateway(server.url, kept) as url:
         assert (await ask(url, post())).body == REFUSAL
