@@ -24,6 +24,10 @@ class UpstreamError(Exception):
     """The API cannot be reached; the message says why, in one line."""
 
 
+class UntrustedError(UpstreamError):
+    """Its certificate, or that of a proxy in between, is not trusted."""
+
+
 class Upstream:
     """Where requests go: an origin, perhaps through an HTTP proxy, and the connections to it that are at rest.
 
@@ -42,7 +46,7 @@ class Upstream:
         self._host = parts.hostname
         self._port = _port(url) or (443 if parts.scheme == "https" else 80)
         self._tls = _context(ca) if parts.scheme == "https" else None
-        self._proxy = proxy or _environment_proxy(parts.scheme, parts.netloc)
+        self._proxy = proxy or environment_proxy(parts.scheme, parts.netloc)
         self._via = _proxy_name(self._proxy) if self._proxy else ""
         self.fields: Headers = ()
         if self._proxy and not self._tls:
@@ -68,6 +72,7 @@ class Upstream:
             why = f"no connection within {CONNECT_S:.0f} s"
         except ssl.SSLCertVerificationError as error:
             why = f"its certificate is not trusted ({error.verify_message}); see the setting upstream_ca"
+            raise UntrustedError(f"cannot reach {self._host}:{self._port}{self._via}: {why}") from error
         except (OSError, ssl.SSLError) as error:
             why = os.strerror(error.errno) if isinstance(error, ConnectionError) and error.errno else _words(error)
         msg = f"cannot reach {self._host}:{self._port}{self._via}: {why}"
@@ -185,7 +190,8 @@ def _context(ca: str) -> ssl.SSLContext:
     return context
 
 
-def _environment_proxy(scheme: str, netloc: str) -> str:
+def environment_proxy(scheme: str, netloc: str) -> str:
+    """The URL of the proxy that HTTPS_PROXY, HTTP_PROXY and NO_PROXY name for a host; empty for none, and for loopback."""
     proxies = urllib.request.getproxies_environment()
     host = urlsplit(f"//{netloc}").hostname or ""
     if is_loopback(host) or urllib.request.proxy_bypass_environment(netloc, proxies):  # type: ignore[attr-defined]

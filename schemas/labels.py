@@ -11,7 +11,7 @@ class Kind(StrEnum):
     POLICY_ERROR = "policy_error"
     """An error body that names a usage policy or a safeguard."""
     OUTPUT_FILTER = "output_filter"
-    """``400 Output blocked by content filtering policy``: about reproducing material, another mechanism."""
+    """``400 Output blocked by content filtering policy``: another mechanism than a refusal."""
     SOFT_REFUSAL = "soft_refusal"
     """The model's own words. Off by default."""
     UNCLASSIFIED = "unclassified"

@@ -109,7 +109,7 @@ class Segment(Struct, kw_only=True):
     bytes: int
     """Of its JSON, as it was sent."""
     tokens_est: int
-    """Estimated, from its text alone."""
+    """Estimated: from its text alone, of an image a flat number, of a document by its size."""
     hash: str
     """Its identity, ``b2:`` and 32 hex digits: of the redacted content without ``cache_control``, a string and a list of
     one text block alike, without the volatile part of the attribution block."""

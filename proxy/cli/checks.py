@@ -4,7 +4,9 @@ Nothing is changed, no request is sent, no other program is run. A check that fa
 """
 
 import os
+import re
 import shutil
+import stat
 import sys
 from collections.abc import Callable, Iterable, Iterator
 from importlib.metadata import PackageNotFoundError, version
@@ -12,12 +14,12 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from proxy import __version__
-from proxy.cli.reaching import answers, host_of, leads_to, reach
-from proxy.cli.words import line, size, url, without_secrets
+from proxy.cli.reaching import answers, host_of, leads_to, place_of, proxy_of, reach
+from proxy.cli.words import count, line, size, url, without_secrets
 from proxy.database import files
 from proxy.settings import InForce, SettingsError, address, load
 from proxy.upkeep import Finding, health
-from proxy.upstream import Upstream, UpstreamError, is_loopback
+from proxy.upstream import UntrustedError, Upstream, UpstreamError, is_loopback
 from schemas.settings import Settings
 
 PACKAGES = ("mitmproxy", "aiohttp", "httptools", "uvloop")
@@ -143,7 +145,7 @@ def _value(settings: Settings, name: str) -> str:
     for part in name.split("."):
         value = getattr(value, part)
     if name == "redact.deny":  # what must never be written is not written here either
-        return f"{len(value)} entries"
+        return count(len(value), "entry")
     if name in {"upstream", "upstream_proxy"}:
         return url(str(value))
     return (
@@ -160,11 +162,24 @@ def _deny(entries: list[str]) -> Iterator[Check]:
         except ValueError:
             todo = "say a word, or a regular expression between slashes"
             yield _fail(f"redact.deny[{n}]", "it cannot be used", todo)
+        else:
+            if _MEANT.search(entry) and not (len(entry) > 1 and entry[0] == entry[-1] == "/"):
+                what = "it looks like a regular expression and is taken as a plain word"
+                yield _warn(f"redact.deny[{n}]", what, "write it between slashes, /…/, if it is a regular expression")
+
+
+_MEANT = re.compile(r"[\\\[+*?]")
 
 
 def _store(path: Path) -> Iterator[Check]:
     report = health(path)
+    folder = Path(os.path.realpath(path)).parent
     for finding in report.findings:
+        if finding.name == "privacy" and _others_write_to(folder):
+            todo = f"chmod go-w {folder}, or name a folder of your own with --db"
+            yield _warn("privacy", f"others may write to {folder}, and so put other files in the place of yours", todo)
+            if finding.ok:
+                continue
         yield _of_finding(finding, path)
     if not path.exists():
         yield from _could_be_made(path)
@@ -174,6 +189,10 @@ def _of_finding(finding: Finding, path: Path) -> Check:
     status = "ok" if finding.ok else "warn" if finding.name in _MILD and not finding.grave else "fail"
     used = sum(file.stat().st_size for file in files(path)) if finding.name == "database" and finding.ok else 0
     return Check(finding.name, status, finding.what + (f", {size(used)}" if used else ""), finding.todo)
+
+
+def _others_write_to(folder: Path) -> bool:
+    return os.name == "posix" and folder.is_dir() and bool(folder.stat().st_mode & (stat.S_IWGRP | stat.S_IWOTH))
 
 
 def _could_be_made(path: Path) -> Iterator[Check]:
@@ -194,10 +213,22 @@ def _upstream(settings: Settings, *, offline: bool) -> Iterator[Check]:
             return
         reach(upstream)
     except UpstreamError as error:
-        todo = "check the network, HTTPS_PROXY, and the settings upstream, upstream_ca and upstream_proxy"
-        yield _fail("upstream", str(error), todo)
+        yield _unreached(settings, error)
     else:
         yield _ok("upstream", f"{url(settings.upstream)} accepts connections")
+
+
+def _unreached(settings: Settings, error: UpstreamError) -> Check:
+    proxy = url(proxy_of(settings.upstream, settings.upstream_proxy))
+    if proxy and isinstance(error, UntrustedError):
+        what = f"the proxy {proxy} shows a certificate of its own for {url(settings.upstream)}, as mitmproxy does"
+        todo = (
+            "Claude Code needs the proxy's CA in NODE_EXTRA_CA_CERTS; `demur run` and `demur up` through this proxy need it in"
+            " the setting upstream_ca"
+        )
+        return _warn("upstream", what, todo)
+    todo = "check the network, HTTPS_PROXY, and the settings upstream, upstream_ca and upstream_proxy"
+    return _fail("upstream", str(error), todo)
 
 
 def _gateway(settings: Settings) -> Iterator[Check]:
@@ -213,15 +244,16 @@ def _gateway(settings: Settings) -> Iterator[Check]:
             "set listen to 127.0.0.1:8788: demur has no authentication yet",
         )
     elif answers(host, port):
-        yield _ok("gateway", f"something answers on {settings.listen}")
+        yield _ok("gateway", f"something accepts connections at {settings.listen}")
     elif leads_to(os.environ.get("ANTHROPIC_BASE_URL", ""), host, port):
         yield _fail(
             "gateway",
-            f"nothing answers on {settings.listen}, where ANTHROPIC_BASE_URL leads",
+            f"nothing accepts connections at {settings.listen}, where ANTHROPIC_BASE_URL leads",
             "start it: demur up",
         )
     else:
-        yield _warn("gateway", f"nothing answers on {settings.listen}", "start it: `demur up`. `demur run` needs none")
+        what = f"nothing accepts connections at {settings.listen}"
+        yield _warn("gateway", what, "start it: `demur up`. `demur run` needs none")
 
 
 def _certificate() -> Iterator[Check]:
@@ -242,21 +274,37 @@ def _environment() -> Iterator[Check]:
         yield _warn("HTTPS_PROXY", f"{url(proxy)}, without NODE_EXTRA_CA_CERTS", todo)
     else:
         yield _ok("HTTPS_PROXY", url(proxy) or "not set")
-    if authorities and not Path(authorities).exists():
-        yield _warn(
-            "NODE_EXTRA_CA_CERTS",
-            f"{authorities} is not there",
-            "correct it: Claude Code trusts no certificate of it",
-        )
-    else:
-        yield _ok("NODE_EXTRA_CA_CERTS", authorities or "not set")
+    yield _authorities(authorities, through_us=is_loopback(host_of(proxy)))
+
+
+def _authorities(given: str, *, through_us: bool) -> Check:
+    ours = CA.expanduser()
+    if given and not Path(given).exists():
+        todo = "correct it: Claude Code trusts no certificate of it"
+        return _warn("NODE_EXTRA_CA_CERTS", f"{given} is not there", todo)
+    if given and through_us and ours.exists() and not _certificates(ours) <= _certificates(Path(given)):
+        todo = f"where HTTPS_PROXY is `demur mitm`, set NODE_EXTRA_CA_CERTS={ours}, or add that file's text to yours"
+        return _warn("NODE_EXTRA_CA_CERTS", f"{given}, without the certificate of {ours}", todo)
+    return _ok("NODE_EXTRA_CA_CERTS", given or "not set")
+
+
+def _certificates(path: Path) -> set[str]:
+    """The base64 of those in a PEM file (RFC 7468)."""
+    found = re.findall(
+        r"-----BEGIN CERTIFICATE-----(.*?)-----END CERTIFICATE-----", path.read_text("latin-1"), re.DOTALL
+    )
+    return {"".join(body.split()) for body in found}
 
 
 def _base_url(given: str) -> Check:
     if not given:
         return _ok("ANTHROPIC_BASE_URL", "not set; `demur run` sets it for what it starts")
     if is_loopback(host_of(given)):
-        return _ok("ANTHROPIC_BASE_URL", url(given))
+        place = place_of(given)
+        if place and answers(*place):
+            return _ok("ANTHROPIC_BASE_URL", url(given))
+        todo = "start what should listen there, or unset it: `demur run` sets it for what it starts"
+        return _fail("ANTHROPIC_BASE_URL", f"{url(given)}, where nothing accepts connections", todo)
     todo = "`demur run` passes on to it; to use `demur up`, set it to the URL that `demur up` prints"
     return _warn("ANTHROPIC_BASE_URL", f"{url(given)}, which is not this machine", todo)
 

@@ -1,12 +1,14 @@
 """``demur doctor``: what is set, what works, and what to do where it does not."""
 
-import shutil
 import sys
 
 import click
 
-from proxy.cli.options import config_option, db_option, json_option, one_line_errors
+from proxy.cli.options import columns, config_option, db_option, json_option, one_line_errors
 
+NAMES = len("capture.redact_secrets")
+"""Columns of the name of a check: the longest."""
+_MARGIN = 5 + 2 + NAMES + 2
 _COLOURS = {"ok": "green", "warn": "yellow", "fail": "red"}
 
 
@@ -29,17 +31,14 @@ def doctor(offline: bool, as_json: bool, db: str | None, config: str | None) -> 
     from proxy.cli.checks import checks
 
     found = []
-    columns = shutil.get_terminal_size().columns if sys.stdout.isatty() else 10_000
+    room = columns(10_000)
     for check in checks(db, config, offline=offline):
         found.append(check)
         if not as_json:
-            margin = 7 + max(20, len(check.name) + 1)
-            click.echo(
-                f"{click.style(f'{check.status:<5}', fg=_COLOURS[check.status])}  {check.name:<{margin - 8}} ", nl=False
-            )
-            click.echo(words.wrapped(check.found, columns, margin))
+            status = click.style(f"{check.status:<5}", fg=_COLOURS[check.status])
+            click.echo(f"{status}  {check.name:<{NAMES}}  {words.wrapped(check.found, room, _MARGIN)}")
             if check.todo:
-                click.echo(" " * margin + words.wrapped(f"-> {check.todo}", columns, margin + 3))
+                click.echo(" " * _MARGIN + words.wrapped(f"-> {check.todo}", room, _MARGIN + 3))
     failed, warned = (sum(check.status == status for check in found) for status in ("fail", "warn"))
     if as_json:
         click.echo(words.as_json({"checks": [check._asdict() for check in found], "ok": not failed}))

@@ -1,14 +1,12 @@
 """``demur list``: what was declined, newest first. A row is facts of the exchange; no text of the request is in it."""
 
 import re
-import shutil
-import sys
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 import click
 
-from proxy.cli.options import Misused, config_option, db_option, json_option, one_line_errors
+from proxy.cli.options import Misused, columns, config_option, db_option, one_line_errors
 from schemas.labels import Kind
 
 if TYPE_CHECKING:
@@ -16,6 +14,8 @@ if TYPE_CHECKING:
     from schemas.records import Refusal
 
 DEFAULT_LIMIT = 30
+UNLIMITED = 1_000_000
+"""Columns of a pipe: nothing is cut there."""
 LEAST = 6
 """Columns under which nothing is cut."""
 WHOLE = {"id", "time", "request id"}
@@ -40,7 +40,7 @@ type Row = dict[str, tuple[str, str]]
 @click.option(
     "--limit", type=click.IntRange(min=1), metavar="N", help=f"At most N.  [{DEFAULT_LIMIT}; with --json all]"
 )
-@json_option
+@click.option("--json", "as_json", is_flag=True, help="For programs: JSON, one object a line.")
 @db_option
 @config_option
 @one_line_errors
@@ -112,7 +112,7 @@ def _nothing(store: "Store | None", listen: str) -> str:
     from proxy.cli.words import count
 
     if store and (recorded := len(store.refusals())):
-        return f"None of {count(recorded, 'recorded refusal')} is like that: `demur list` shows what there is."
+        return f"No recorded refusal (of {recorded:,}) matches."
     if store and (passed := sum(n for _, n in store.traffic())):
         return f"Nothing was declined: {count(passed, 'request')} went through demur."
     how = f"start it with `demur run -- claude`, or run `demur up` and set ANTHROPIC_BASE_URL=http://{listen}"
@@ -122,14 +122,13 @@ def _nothing(store: "Store | None", listen: str) -> str:
 def _print(refusals: "list[Refusal]", short: dict[str, str], *, more: int) -> None:
     rows = [_row(refusal, short[refusal.id]) for refusal in refusals]
     widths = _widths(rows, 0, list(rows[0]))
-    fits = not sys.stdout.isatty() or sum(widths.values()) + 2 * len(widths) - 2 <= (
-        room := shutil.get_terminal_size().columns
-    )
+    room = columns(UNLIMITED)
+    fits = sum(widths.values()) + 2 * len(widths) - 2 <= room
     if not fits:
         widths = _squeezed(rows, room)
     _print_table(rows, widths, short=not fits)
     if hidden := [title for title in rows[0] if title not in widths]:
-        click.secho(f"This terminal is too narrow for: {', '.join(hidden)}. `demur show ID` tells.", dim=True)
+        click.secho(f"Too narrow for: {', '.join(hidden)}. `demur show ID` tells.", dim=True)
     if more:
         click.secho(f"{more:,} more: --limit {len(rows) + more} shows all", dim=True)
 

@@ -1,13 +1,17 @@
 """What the commands share: the options that each has, and errors that are one line on stderr.
 
 Exit codes: 0 done, 1 failed, 2 wrong usage. A failure that one of our own errors names becomes ``demur: …`` and 1; what click
-finds wrong in the arguments stays click's. Nothing heavy is imported here, so that ``--help`` stays fast.
+finds wrong in the arguments stays click's. A reader that has seen enough (``| head -1``) is no failure. Nothing heavy is
+imported here, so that ``--help`` stays fast.
 """
 
 import io
 import os
+import shutil
 import sys
+import traceback
 from collections.abc import Callable
+from contextlib import suppress
 from functools import wraps
 
 import click
@@ -45,6 +49,12 @@ def warn(message: str) -> None:
     click.echo(f"demur: {line(without_secrets(message))}", err=True)
 
 
+def columns(otherwise: int) -> int:
+    """How wide the output may be: what COLUMNS says, or the terminal; ``otherwise`` in a pipe or a file."""
+    told = os.environ.get("COLUMNS") or sys.stdout.isatty()
+    return shutil.get_terminal_size((otherwise, 24)).columns if told else otherwise
+
+
 def one_line_errors[**P, R](command: Callable[P, R]) -> Callable[P, R]:
     """For a command's function: our own errors end it with one line. Also prepares the streams that it prints to."""
 
@@ -57,6 +67,11 @@ def one_line_errors[**P, R](command: Callable[P, R]) -> Callable[P, R]:
             raise
         except click.ClickException as error:
             raise Failed(error.format_message()) from error
+        except BrokenPipeError as error:
+            if not _was_printing(error):
+                raise
+            _print_nowhere()
+            sys.exit(0)
         except _faults() as error:
             raise Failed(str(error)) from error
 
@@ -66,6 +81,20 @@ def one_line_errors[**P, R](command: Callable[P, R]) -> Callable[P, R]:
 def _faults() -> tuple[type[Exception], ...]:
     """Our own errors. Those of a module that is not loaded cannot have been raised."""
     return tuple(getattr(sys.modules[module], name) for module, name in _FAULTS if module in sys.modules)
+
+
+def _was_printing(error: BrokenPipeError) -> bool:
+    """Whether it is our own output that nobody reads any more, and no other pipe or socket."""
+    *_, (frame, _) = traceback.walk_tb(error.__traceback__)
+    return str(frame.f_globals.get("__name__")).startswith("click.")
+
+
+def _print_nowhere() -> None:
+    """What is left in the buffer is not complained of when the interpreter ends."""
+    with suppress(OSError, ValueError):
+        nowhere = os.open(os.devnull, os.O_WRONLY)
+        os.dup2(nowhere, sys.stdout.fileno())
+        os.close(nowhere)
 
 
 def _prepare_streams() -> None:

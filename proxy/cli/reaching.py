@@ -7,7 +7,7 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from threading import Thread
 from urllib.parse import urlsplit
 
-from proxy.upstream import Upstream, UpstreamError, is_loopback
+from proxy.upstream import Upstream, UpstreamError, environment_proxy, is_loopback
 
 REACH_S = 3.0
 """How long the API may take to accept a connection, TLS included, in seconds."""
@@ -54,14 +54,28 @@ def answers(host: str, port: int) -> bool:
         return False
 
 
-def leads_to(url: str, host: str, port: int) -> bool:
-    """Whether a URL names this address, by whatever name of this machine."""
+def place_of(url: str) -> tuple[str, int] | None:
+    """Host and port of an ``http[s]`` URL; None where it names none."""
     try:
         parts = urlsplit(url)
-        there = parts.port or {"http": 80, "https": 443}.get(parts.scheme)
+        port = parts.port or {"http": 80, "https": 443}.get(parts.scheme)
     except ValueError:
-        return False
-    return there == port and (parts.hostname == host or (is_loopback(parts.hostname or "") and is_loopback(host)))
+        return None
+    return (parts.hostname, port) if parts.hostname and port else None
+
+
+def leads_to(url: str, host: str, port: int) -> bool:
+    """Whether a URL names this address, by whatever name of this machine."""
+    there = place_of(url)
+    return (
+        there is not None and there[1] == port and (there[0] == host or (is_loopback(there[0]) and is_loopback(host)))
+    )
+
+
+def proxy_of(url: str, proxy: str) -> str:
+    """The proxy that connections to the API go through: the setting, or what the environment says; empty: none."""
+    parts = urlsplit(url)
+    return proxy or environment_proxy(parts.scheme, parts.netloc)
 
 
 def host_of(url: str) -> str:

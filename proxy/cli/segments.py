@@ -73,9 +73,10 @@ def lines(found: list[Row], columns: int) -> list[str]:
 
 
 def total(segments: list[Segment]) -> str:
-    """``27 segments, 61 kB, ~15k tokens (estimated)``."""
+    """What the sizes are, as well: ``27 segments, 61 kB (of JSON as sent), ~15k tokens (estimated from the text alone)``."""
     sizes = sum(segment.bytes for segment in segments), sum(segment.tokens_est for segment in segments)
-    return f"{count(len(segments), 'segment')}, {size(sizes[0])}, {tokens(sizes[1])} tokens (estimated)"
+    said = f"{size(sizes[0])} (of JSON as sent), {tokens(sizes[1])} tokens (estimated from the text alone)"
+    return f"{count(len(segments), 'segment')}, {said}"
 
 
 def _head(segment: Segment) -> tuple[str, str]:

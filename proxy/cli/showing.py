@@ -1,17 +1,18 @@
 """``demur show``: one refusal. What is known of it, the map of its request, and with ``--content`` the text."""
 
-import shutil
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
 import click
 
-from proxy.cli.options import Failed, config_option, db_option, json_option, one_line_errors, warn
+from proxy.cli.options import Failed, Misused, columns, config_option, db_option, json_option, one_line_errors, warn
 
 if TYPE_CHECKING:
     from proxy.store import Store
-    from schemas.records import Attempt, Refusal, Segment
+    from schemas.records import Attempt, Refusal
 
+IN_A_PIPE = 100
+"""Columns where no terminal says how many."""
 MARGIN = 13
 """Where the facts begin, in columns."""
 _MAP = "n label path tool media bytes tokens_est hash new".split()
@@ -40,6 +41,8 @@ def show(name: str, with_content: bool, full: bool, as_json: bool, db: str | Non
     from proxy.cli.database import reading
     from proxy.settings import load
 
+    if not (name := name.strip()):
+        raise Misused("an empty ID names no refusal: say `last`, or an id that `demur list` prints")
     with reading(load(config, {"db": db}).db) as store:
         if store is None:
             raise Failed("nothing is recorded yet: `demur doctor` tells whether Claude Code goes through demur")
@@ -57,11 +60,14 @@ def record(store: "Store", refusal: "Refusal", *, with_content: bool) -> dict[st
     segments = store.segments(refusal.id)
     mapped: list[dict[str, Any]] = [{name: getattr(segment, name) for name in _MAP} for segment in segments]
     if with_content:
-        from proxy.cli.words import from_json
+        from proxy.cli.words import count, from_json
 
+        texts = _texts(store, refusal.id)
         for part, segment in zip(mapped, segments, strict=True):
-            stored = _stored(store, segment)
+            stored = texts.get(segment.content)
             part["content"] = None if stored is None else from_json(stored)
+        if missing := sum(segment.content not in texts for segment in segments):
+            warn(f"the text of {count(missing, 'segment')} of {len(segments)} is not stored: its content is null")
     facts: dict[str, Any] = msgspec.to_builtins(refusal)
     return facts | {
         "segments": mapped,
@@ -73,38 +79,44 @@ def record(store: "Store", refusal: "Refusal", *, with_content: bool) -> dict[st
     }
 
 
-def _stored(store: "Store", segment: "Segment") -> bytes | None:
+def _texts(store: "Store", refusal_id: str) -> dict[str, bytes | None]:
+    """The JSON of the segments that are stored, by key; None for what cannot be read, of which one line tells."""
     from proxy.database import StoreError
 
-    try:
-        return store.content(segment.content)
-    except StoreError as error:
-        warn(f"segment {segment.n}: {error}")
-        return None
+    sql = "select key from segments where key in (select content from refusal_segments where refusal_id = ?)"
+    texts: dict[str, bytes | None] = {}
+    faults = set()
+    for row in store.rows(sql, [refusal_id]):
+        try:
+            texts[row["key"]] = store.content(row["key"])
+        except StoreError as error:
+            texts[row["key"]] = None
+            faults.add(str(error))
+    for fault in sorted(faults):
+        warn(fault)
+    return texts
 
 
 def _print(store: "Store", refusal: "Refusal", *, with_content: bool, full: bool) -> None:
     from proxy.cli import words
 
-    columns = shutil.get_terminal_size((100, 24)).columns
+    room = columns(IN_A_PIPE)
     (short,) = store.short_ids([refusal.id]).values()
     click.echo(click.style(short, bold=True, fg="cyan") + click.style(refusal.id[len(short) :], dim=True))
-    click.echo(words.wrapped(words.sentence(refusal), columns) + "\n")
+    click.echo(words.wrapped(words.sentence(refusal), room) + "\n")
     facts = [*_facts(refusal), *(_headers(refusal) if full else ())]
     for title, fact in facts:
-        click.echo(click.style(f"{title:<{MARGIN}}", dim=True) + words.wrapped(fact, columns, MARGIN))
+        click.echo(click.style(f"{title:<{MARGIN}}", dim=True) + words.wrapped(fact, room, MARGIN))
     if refusal.explanation:
         click.echo("\n" + click.style("The API's explanation, in its own words", bold=True))
         click.echo(
-            "\n".join(
-                words.wrapped(part, columns, 2, first=True) for part in words.text(refusal.explanation).splitlines()
-            )
+            "\n".join(words.wrapped(part, room, 2, first=True) for part in words.text(refusal.explanation).splitlines())
         )
     _print_attempts(store.attempts(refusal.id))
-    _print_map(store, refusal, columns, with_content=with_content, full=full)
-    click.echo("\n" + words.wrapped(_UNKNOWN, columns))
+    _print_map(store, refusal, room, with_content=with_content, full=full)
+    click.echo("\n" + words.wrapped(_UNKNOWN, room))
     if not with_content:
-        click.echo(words.wrapped(_TEXTLESS, columns))
+        click.echo(words.wrapped(_TEXTLESS, room))
 
 
 def _facts(refusal: "Refusal") -> Iterator[tuple[str, str]]:
@@ -178,33 +190,36 @@ def _print_attempts(attempts: "list[Attempt]") -> None:
     click.echo("\n" + click.style("Attempts", bold=True))
     models = [words.line(attempt.model or "unknown") for attempt in attempts]
     for model, attempt in zip(models, attempts, strict=True):
-        result = words.RESULTS.get(attempt.outcome, attempt.outcome.replace("_", " "))
+        result = words.RESULTS.get(attempt.outcome, words.line(attempt.outcome))
         facts = [result + words.bracketed(attempt.category), _tokens(attempt)]
         facts.append(f"sent by {words.SENDERS.get(attempt.by, words.line(attempt.by))}")
         click.echo(f"  {words.fit(model, max(map(words.width, models)))}  {'; '.join(fact for fact in facts if fact)}")
 
 
-def _print_map(store: "Store", refusal: "Refusal", columns: int, *, with_content: bool, full: bool) -> None:
+def _print_map(store: "Store", refusal: "Refusal", room: int, *, with_content: bool, full: bool) -> None:
     from proxy.cli import segments as tree
+    from proxy.cli import words
 
     segments = store.segments(refusal.id)
     if not segments:
         click.echo("\nOf the request nothing is known.")
         return
     rows = tree.rows(segments, full=full or with_content)
-    click.echo("\n" + click.style("The request", bold=True) + f": {tree.total(segments)}")
+    texts = _texts(store, refusal.id) if with_content else {}
+    click.echo(f"\n{click.style('The request', bold=True)}: {words.wrapped(tree.total(segments), room, MARGIN)}")
     if any(segment.new is not None for segment in segments):
         new = sum(segment.new is True for segment in segments)
         click.echo(f"  {new} of them were not in the last accepted request of the session")
-    for row, line in zip(rows, tree.lines(rows, columns - 2), strict=True):
+    for row, line in zip(rows, tree.lines(rows, room - 2), strict=True):
         click.echo("  " + line)
         if with_content and row.leaf:
-            _print_text(_stored(store, row.segments[0]))
+            _print_text(row.segments[0].content, texts)
 
 
-def _print_text(stored: bytes | None) -> None:
+def _print_text(key: str, texts: dict[str, bytes | None]) -> None:
     from proxy.cli.content import readable
 
-    text = "(not stored)" if stored is None else readable(stored)
+    stored = texts.get(key)
+    text = readable(stored) if stored is not None else "(cannot be read)" if key in texts else "(not stored)"
     for line in text.split("\n"):
         click.echo(click.style("    │ ", dim=True) + line)

@@ -105,8 +105,8 @@ def tokens(n: int) -> str:
 
 
 def count(n: int, noun: str) -> str:
-    """``1 refusal``, ``1,204 refusals``."""
-    return f"{n:,} {noun}{'' if n == 1 else 's'}"
+    """``1 refusal``, ``1,204 refusals``, ``2 entries``."""
+    return f"{n:,} {noun if n == 1 else noun[:-1] + 'ies' if noun.endswith('y') else noun + 's'}"
 
 
 def local(at: str) -> datetime | None:
@@ -125,9 +125,9 @@ def moment(at: str) -> str:
 
 
 def category(refusal: Refusal) -> str:
-    """What the API called it; the kind, where it is no refusal by the safeguards."""
+    """What the API called it; the kind, where it is no refusal by the safeguards. Both as programs and ``--kind`` have them."""
     if refusal.kind != Kind.REFUSAL:
-        return refusal.kind.replace("_", " ")
+        return str(refusal.kind)
     return line(refusal.category) if refusal.category else "none"
 
 
@@ -149,7 +149,7 @@ def _what(refusal: Refusal) -> str:
         case Kind.POLICY_ERROR:
             return f"The API answered a request to {model} with an error that names a usage policy."
         case Kind.OUTPUT_FILTER:
-            return f"The API's output filter stopped an answer of {model}: it is about reproducing material, not about safeguards."
+            return f'The API\'s output filter stopped an answer of {model} (HTTP 400, "output blocked"): another mechanism than a refusal.'
         case Kind.SOFT_REFUSAL:
             return f"{model} declined a request in its own words."
         case Kind.UNCLASSIFIED:
@@ -181,7 +181,7 @@ def exactness(refusal: Refusal) -> str:
 
 def certainty(refusal: Refusal) -> str:
     """``message_delta.stop_reason, confidence 1 (by structure)``."""
-    by = "structure" if refusal.confidence >= 1 else "wording"
+    by = "wording" if refusal.evidence.startswith("rule:") else "structure"
     return f"{line(refusal.evidence)}, confidence {refusal.confidence:g} (by {by})"
 
 

@@ -9,6 +9,11 @@ import pytest
 from commands import free_port
 
 
+@pytest.fixture(autouse=True)
+def _no_columns(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("COLUMNS", raising=False)
+
+
 @pytest.fixture
 def db(tmp_path: Path) -> Path:
     return tmp_path / "demur.db"

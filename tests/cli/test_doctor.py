@@ -1,5 +1,6 @@
 import json
 import os
+import re
 import socket
 import sqlite3
 import sys
@@ -118,6 +119,33 @@ def test_a_certificate_that_is_not_trusted_is_told_and_upstream_ca_mends_it(
     assert seen["upstream"][0] == "ok"
 
 
+@pytest.mark.parametrize("variable", ["HTTPS_PROXY", "DEMUR_UPSTREAM_PROXY"])
+def test_a_proxy_that_shows_its_own_certificate_is_a_warning_that_says_who_needs_its_ca(
+    at_home: Path, db: Path, tmp_path: Path, variable: str
+) -> None:
+    _, context = issue(tmp_path, "api.example.test")
+
+    def intercept(connection: socket.socket) -> None:
+        assert connection.recv(1 << 16).startswith(b"CONNECT api.example.test:443 ")
+        connection.sendall(b"HTTP/1.1 200 OK\r\n\r\n")
+        try:
+            context.wrap_socket(connection.dup(), server_side=True).close()
+        except OSError:
+            connection.close()
+
+    with listener(lambda connection: intercept(connection.dup())) as (port, _):
+        environment = {variable: f"http://127.0.0.1:{port}", "DEMUR_UPSTREAM": "https://api.example.test"}
+        status, found, todo = checked(db=db, NO_PROXY="", no_proxy="", **environment)["upstream"]
+    assert status == "warn"
+    assert found.startswith(f"the proxy http://127.0.0.1:{port} shows a certificate of its own")
+    assert todo.startswith("Claude Code needs the proxy's CA in NODE_EXTRA_CA_CERTS")
+
+
+def test_a_proxy_that_does_not_answer_is_a_failure(at_home: Path, db: Path) -> None:
+    environment = {"DEMUR_UPSTREAM_PROXY": f"http://127.0.0.1:{free_port()}"}
+    assert checked(db=db, DEMUR_UPSTREAM="https://api.example.test", **environment)["upstream"][0] == "fail"
+
+
 def test_an_api_that_cannot_be_reached_is_a_failure_that_offline_leaves_out(at_home: Path, db: Path) -> None:
     upstream = f"http://127.0.0.1:{free_port()}"
     seen = checked(db=db, DEMUR_UPSTREAM=upstream)
@@ -193,10 +221,51 @@ def test_a_client_that_is_led_to_a_gateway_that_is_not_there_is_a_failure(at_hom
     port = free_port()
     led = {"DEMUR_LISTEN": f"127.0.0.1:{port}", "ANTHROPIC_BASE_URL": f"http://localhost:{port}"}
     assert checked("--offline", db=db, **led)["gateway"][0] == "fail"
+    assert checked("--offline", db=db, **led)["ANTHROPIC_BASE_URL"][0] == "fail"
     for elsewhere in ("https://api.example.test", "http://[", "http://127.0.0.1:x"):
         led["ANTHROPIC_BASE_URL"] = elsewhere
         assert checked("--offline", db=db, **led)["gateway"][0] == "warn"
     assert checked("--offline", db=db, ANTHROPIC_BASE_URL="https://api.example.test")["ANTHROPIC_BASE_URL"][0] == "warn"
+
+
+def test_a_base_url_on_this_machine_is_connected_to(at_home: Path, db: Path) -> None:
+    with listener() as (port, heard):
+        base = f"http://127.0.0.1:{port}"
+        assert checked("--offline", db=db, ANTHROPIC_BASE_URL=base)["ANTHROPIC_BASE_URL"] == ("ok", base, "")
+    assert heard == [b""]
+    for base in (f"http://localhost:{free_port()}", "http://127.0.0.1:x"):
+        status, found, todo = checked("--offline", db=db, ANTHROPIC_BASE_URL=base)["ANTHROPIC_BASE_URL"]
+        assert (status, found) == ("fail", f"{base}, where nothing accepts connections")
+        assert "start what should listen there" in todo
+
+
+def test_what_listens_is_told_as_what_is_known(at_home: Path, db: Path) -> None:
+    with listener() as (port, _):
+        seen = checked("--offline", db=db, DEMUR_LISTEN=f"127.0.0.1:{port}")
+    assert seen["gateway"] == ("ok", f"something accepts connections at 127.0.0.1:{port}", "")
+
+
+def test_what_was_found_stands_in_one_column(at_home: Path, db: Path) -> None:
+    environment = {"DEMUR_CAPTURE_REDACT_SECRETS": "false", "NODE_EXTRA_CA_CERTS": "/none.pem"}
+    rows = demur("doctor", "--offline", db=db, **environment).stdout.splitlines()[:-2]
+    starts = {re.match(r"(?:ok|warn|fail) +\S+ +| +(?=->)", row).end() for row in rows}  # type: ignore[union-attr]
+    assert len(starts) == 1
+    assert any("capture.redact_secrets" in row for row in rows)
+
+
+def test_a_word_that_looks_like_a_regular_expression_is_told_and_not_shown(at_home: Path, db: Path) -> None:
+    config = at_home / "demur.toml"
+    config.write_text(
+        r"redact.deny = ['acme-\d+', '/acme-\d+/', 'a.c.m.e', 'ac[m]e', 'why?', 'c++', 'a*', '/usr+']" "\n"
+    )
+    seen = checked("--offline", "--config", config, db=db)
+    told = {name for name in seen if name.startswith("redact.deny[")}
+    assert told == {f"redact.deny[{n}]" for n in (1, 4, 5, 6, 7, 8)}
+    assert seen["redact.deny[1]"][0] == "warn"
+    assert "between slashes" in seen["redact.deny[1]"][2]
+    assert "acme" not in json.dumps(seen)
+    config.write_text("redact.deny = ['acme']\n")
+    assert checked("--offline", "--config", config, db=db)["redact.deny"][1] == "1 entry, from demur.toml"
 
 
 def test_credentials_are_never_printed(at_home: Path, db: Path) -> None:
@@ -233,6 +302,26 @@ def test_the_certificates_that_a_client_needs_are_looked_for(at_home: Path, db: 
     assert seen["certificate"][1] == str(ca)
 
 
+def test_a_bundle_without_the_certificate_of_the_proxy_on_this_machine_is_told(at_home: Path, db: Path) -> None:
+    def pem(body: str) -> str:
+        return f"-----BEGIN CERTIFICATE-----\n{body}\n-----END CERTIFICATE-----\n"
+
+    ca, bundle = at_home / "home" / ".mitmproxy" / "mitmproxy-ca-cert.pem", at_home / "bundle.pem"
+    ca.parent.mkdir(parents=True)
+    ca.write_text(pem("b3Vy\ncw=="))
+    bundle.write_text(pem("b3RoZXI="))
+    given = {"NODE_EXTRA_CA_CERTS": str(bundle)}
+    through = {"HTTPS_PROXY": "http://127.0.0.1:8789", **given}
+    status, found, todo = checked("--offline", db=db, **through)["NODE_EXTRA_CA_CERTS"]
+    assert (status, found) == ("warn", f"{bundle}, without the certificate of {ca}")
+    assert f"set NODE_EXTRA_CA_CERTS={ca}" in todo
+    assert checked("--offline", db=db, **given)["NODE_EXTRA_CA_CERTS"][0] == "ok"
+    elsewhere = {"HTTPS_PROXY": "http://proxy.test:3128", **given}
+    assert checked("--offline", db=db, **elsewhere)["NODE_EXTRA_CA_CERTS"][0] == "ok"
+    bundle.write_text(pem("b3RoZXI=") + pem("b3Vycw=="))
+    assert checked("--offline", db=db, **through)["NODE_EXTRA_CA_CERTS"][0] == "ok"
+
+
 def test_the_store_is_looked_at_and_not_changed(at_home: Path, db: Path) -> None:
     keep(db, entry(1), Entry(lost=2))
     left = orphan(db, entry(2))
@@ -251,6 +340,21 @@ def test_files_that_are_open_to_others_are_told(at_home: Path, db: Path) -> None
     keep(db, entry(1))
     db.chmod(0o644)
     assert checked("--offline", db=db)["privacy"][0] == "warn"
+
+
+@posix
+@pytest.mark.parametrize("mode", [0o777, 0o770, 0o1777])
+def test_a_folder_that_others_may_write_to_is_told(at_home: Path, db: Path, mode: int) -> None:
+    folder = at_home / "shared"
+    folder.mkdir()
+    folder.chmod(mode)
+    keep(folder / "demur.db", entry(1))
+    status, found, todo = checked("--offline", db=folder / "demur.db")["privacy"]
+    assert status == "warn"
+    assert str(folder) in found
+    assert todo.startswith(f"chmod go-w {folder}")
+    folder.chmod(0o755)
+    assert checked("--offline", db=folder / "demur.db")["privacy"][0] == "ok"
 
 
 def broken(db: Path, how: str) -> None:

@@ -103,10 +103,32 @@ def test_filters_choose(db: Path, arguments: list[str], expected: list[int]) -> 
 
 def test_where_nothing_is_like_that_a_line_says_so(db: Path) -> None:
     keep(db, entry(1), entry(2))
-    assert lines(demur("list", "--model", "gpt", db=db)) == [
-        "None of 2 recorded refusals is like that: `demur list` shows what there is."
-    ]
+    assert lines(demur("list", "--model", "gpt", db=db)) == ["No recorded refusal (of 2) matches."]
     assert lines(demur("list", "--model", "gpt", "--json", db=db)) == []
+
+
+def test_what_the_api_and_the_filters_call_it_is_listed_verbatim(db: Path) -> None:
+    keep(db, entry(1, category="frontier_llm"), entry(2, kind=Kind.OUTPUT_FILTER))
+    listed = lines(demur("list", db=db))
+    assert "  output_filter  " in listed[1]
+    assert "  frontier_llm   " in listed[2]
+    assert len(lines(demur("list", "--kind", "output_filter", db=db))) == 2
+
+
+def test_the_help_says_that_json_is_one_object_a_line() -> None:
+    assert "JSON, one object a line" in demur("list", "--help").stdout
+
+
+def test_columns_are_heeded_in_a_pipe_and_nothing_is_cut_without_them(at_home: Path, db: Path) -> None:
+    keep(db, entry(1, category="frontier_llm", project="a-very-long-name-of-a-project", request_id="req_" + "1" * 24))
+    commands = [["list"], ["show", "last"], ["doctor", "--offline"]]
+    for command in commands:
+        narrow = demur(*command, db=db, COLUMNS="70").stdout.splitlines()
+        whole = demur(*command, db=db).stdout.splitlines()
+        assert max(map(len, whole)) > 70, command
+        assert max(len(line) for line in narrow if "/" not in line) <= 70, command
+    assert "req_" + "1" * 24 in lines(demur("list", db=db))[1]
+    assert lines(demur("list", db=db, COLUMNS="many")) == lines(demur("list", db=db))
 
 
 @pytest.mark.parametrize(

@@ -7,7 +7,7 @@ import click
 import pytest
 from click.testing import CliRunner, Result
 
-from commands import demur, fails, keep
+from commands import demur, fails, keep, posix
 from entries import entry
 from proxy.cli.options import Failed, Misused, one_line_errors
 
@@ -56,6 +56,37 @@ def test_a_terminal_without_a_character_gets_its_escape(db: Path) -> None:
         check=True,
     )
     assert rb"\u30ce\u30fc\u30c8" in done.stdout
+
+
+@posix
+@pytest.mark.parametrize(
+    "command", [["list"], ["list", "--json"], ["show", "last", "--full"], ["doctor", "--offline"]], ids=" ".join
+)
+@pytest.mark.parametrize("both", [False, True])
+def test_a_reader_that_has_seen_enough_is_no_failure(db: Path, command: list[str], *, both: bool) -> None:
+    keep(db, entry(1), entry(2))
+    ours, theirs = os.pipe()
+    os.close(ours)
+    done = subprocess.run(
+        [sys.executable, "-m", "proxy.cli", *command, "--db", db],
+        cwd=Path(__file__).parents[2],
+        stdout=theirs,
+        stderr=theirs if both else subprocess.PIPE,
+        check=False,
+    )
+    os.close(theirs)
+    assert done.returncode == 0
+    assert not done.stderr
+
+
+def test_another_pipe_that_breaks_is_not_hidden() -> None:
+    @click.command()
+    @one_line_errors
+    def fail() -> None:
+        raise BrokenPipeError("not the output")
+
+    with pytest.raises(BrokenPipeError):
+        CliRunner().invoke(fail, standalone_mode=False, catch_exceptions=False)
 
 
 @pytest.mark.parametrize("command", ["list", "show", "doctor", "db path", "db vacuum", "db verify"])

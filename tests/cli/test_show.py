@@ -1,5 +1,7 @@
 import json
 import re
+import sqlite3
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -70,7 +72,8 @@ def test_the_map_has_sizes_tools_and_places(db: Path) -> None:
     keep(db, kept)
     shown = demur("show", "last", db=db, COLUMNS="120").stdout
     size = words.size(sum(segment.bytes for segment in kept.segments))
-    assert f"The request: {len(kept.segments)} segments, {size}, ~" in shown
+    assert f"The request: {len(kept.segments)} segments, {size} (of JSON as sent), ~" in shown
+    assert " tokens (estimated from the text alone)\n" in shown
     rows = [re.split(r"\s{2,}", line.strip()) for line in shown.splitlines() if line.startswith("  ")]
     assert ["tools", "6: Bash, Edit, Glob, Grep, Read, Write"] in [row[:2] for row in rows]
     assert ["content[0]", "reminder"] in [row[:2] for row in rows]
@@ -217,8 +220,28 @@ def test_a_request_that_is_not_stored_has_a_map_and_says_so(db: Path) -> None:
     result = demur("show", "last", db=db)
     assert "the request is not stored, only its map" in result.stdout
     assert "tools" in result.stdout
-    assert "(not stored)" in demur("show", "last", "--content", db=db).stdout
-    assert objects(demur("show", "last", "--content", "--json", db=db))[0]["segments"][0]["content"] is None
+    human = demur("show", "last", "--content", db=db)
+    assert "(not stored)" in human.stdout
+    assert human.stderr == ""
+    listed = demur("show", "last", "--content", "--json", db=db)
+    assert {segment["content"] for segment in objects(listed)[0]["segments"]} == {None}
+    assert listed.stderr == "demur: the text of 14 segments of 14 is not stored: its content is null\n"
+
+
+def test_text_that_cannot_be_read_is_told_in_one_line(db: Path) -> None:
+    keep(db, declined(request()))
+    with closing(sqlite3.connect(db, isolation_level=None)) as other:
+        other.execute("update segments set zstd = x'00'")
+    for arguments in (["--content"], ["--content", "--json"]):
+        (told,) = demur("show", "last", *arguments, db=db).stderr.splitlines()
+        assert "is damaged" in told
+    assert "(cannot be read)" in demur("show", "last", "--content", db=db).stdout
+
+
+@pytest.mark.parametrize("given", ["", " ", "\n"])
+def test_an_id_that_is_empty_is_told_in_one_line(db: Path, given: str) -> None:
+    keep(db, entry(1))
+    assert "an id that `demur list` prints" in fails(demur("show", given, db=db), code=2)
 
 
 def test_a_refusal_that_came_without_a_request_is_shown(db: Path) -> None:
@@ -254,8 +277,16 @@ def test_an_id_that_is_unknown_or_may_mean_two_is_told_in_one_line(db: Path) -> 
         ({"outcome": Outcome.RECOVERED_BY_CLIENT}, "The client then asked another model, which answered."),
         ({"outcome": Outcome.UNKNOWN}, "How it ended is not known."),
         ({"kind": Kind.POLICY_ERROR}, "with an error that names a usage policy."),
-        ({"kind": Kind.OUTPUT_FILTER}, "output filter stopped an answer"),
-        ({"kind": Kind.SOFT_REFUSAL, "confidence": 0.6}, "confidence 0.6 (by wording)"),
+        (
+            {"kind": Kind.OUTPUT_FILTER},
+            '(HTTP 400, "output blocked"): another mechanism than a refusal. It ended there.',
+        ),
+        ({"kind": Kind.OUTPUT_FILTER}, "category output_filter"),
+        ({"evidence": "rule:output-blocked"}, "rule:output-blocked, confidence 1 (by wording)"),
+        ({"evidence": "rule:soft", "confidence": 0.6}, "confidence 0.6 (by wording)"),
+        ({"evidence": "message.stop_reason=x", "confidence": 0.5}, "confidence 0.5 (by structure)"),
+        ({"kind": Kind.SOFT_REFUSAL}, "declined a request in its own words."),
+        ({"category": "frontier_llm"}, "category frontier_llm"),
         ({"kind": Kind.UNCLASSIFIED}, "fits no rule: look at it yourself."),
         ({"exact": True}, "the stored request is the sent one to the byte"),
         ({"exact": False, "replacements": 3}, "but 3 secrets were replaced"),

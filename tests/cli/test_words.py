@@ -29,6 +29,11 @@ def test_sizes_are_told_in_two_figures(n: int, told: str) -> None:
     assert words.size(n) == told
 
 
+def test_one_is_singular_and_others_are_plural() -> None:
+    assert [words.count(n, "entry") for n in (0, 1, 2)] == ["0 entries", "1 entry", "2 entries"]
+    assert [words.count(n, "refusal") for n in (1, 1204)] == ["1 refusal", "1,204 refusals"]
+
+
 def test_what_does_not_fit_is_cut_and_what_does_is_padded() -> None:
     assert words.fit("abc", 5) == "abc  "
     assert words.fit("abcdef", 5) == "abcd…"
