@@ -5,10 +5,11 @@ import re
 from pathlib import Path
 from typing import Any
 
+import click
 import msgspec
 import pytest
 
-from proxy.cli import COMMANDS
+from proxy.cli import COMMANDS, main
 from schemas.records import Refusal
 from schemas.settings import PLANNED
 from script.docs import RECORDS, ROOT, written
@@ -50,3 +51,33 @@ def test_the_pages_name_all_that_there_is() -> None:
     told = re.findall(r"^## demur ([\w-]+)$", pages["commands.md"], re.MULTILINE)
     assert told == list(COMMANDS)
     assert "## demur db vacuum" in pages["commands.md"]
+
+
+PAGES = [ROOT / name for name in ("README.md", "THREAT_MODEL.md", "CONTRIBUTING.md", "CHANGELOG.md")] + sorted(
+    (ROOT / "docs").glob("*.md")
+)
+_COMMAND = re.compile(r"(?:^|[`$(&] ?)demur (?!is ready)([a-z][a-z-]*)((?: [^\s`|&#)]+)*)", re.MULTILINE)
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_every_command_that_a_page_names_is_there_with_its_options(page: Path) -> None:
+    text = page.read_text("utf-8")
+    code = "\n".join(re.findall(r"```.*?```", text, re.DOTALL) + re.findall(r"`[^`\n]+`", text))
+    for name, rest in _COMMAND.findall(code):
+        assert name in COMMANDS, f"demur {name}"
+        command = main.get_command(click.Context(main), name)
+        assert command is not None
+        known = {option for parameter in command.params for option in parameter.opts} | {"--help"}
+        given = [word.partition("=")[0] for word in rest.split(" -- ")[0].split() if word.startswith("--")]
+        assert set(given) - {"--"} <= known or isinstance(command, click.Group), f"demur {name}{rest}"
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_every_file_that_a_page_links_to_is_there(page: Path) -> None:
+    for target in re.findall(r"\]\((?!https?:)([^)#]+)", page.read_text("utf-8")):
+        assert (page.parent / target).exists(), target
+
+
+def test_the_threat_model_names_tests_that_are_there() -> None:
+    for name in re.findall(r"`(tests/[\w/.]+)`", (ROOT / "THREAT_MODEL.md").read_text("utf-8")):
+        assert (ROOT / name).exists(), name
