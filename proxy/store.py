@@ -238,17 +238,14 @@ class Store(DatabaseFile):
         if connection.execute(known, {"id": refusal.id}).fetchone() or self._fetched_before(connection, refusal):
             return False
         twins = connection.execute(
-            "select id, sources, message_id = ? and category is ? from refusals where request_id = ? and kind = ?"
+            "select id, sources from refusals where request_id = ? and kind = ? and coalesce(session_id = ?, true)"
             " order by category is not ?, id",
-            [refusal.message_id, refusal.category, refusal.request_id, refusal.kind, refusal.category],
+            [refusal.request_id, refusal.kind, refusal.session_id, refusal.category],
         )
-        for twin, text, same in twins.fetchall():
+        for twin, text in twins.fetchall():
             sources = msgspec.json.decode(text, type=list[str])
             if refusal.source not in sources:
                 self._add_witness(connection, refusal, twin, [*sources, refusal.source])
-                return False
-            if same:  # two gateways in a row
-                self._add_witness(connection, refusal, twin, sources)
                 return False
         row = _REFUSALS.row(refusal)
         if not refusal.sources:
@@ -258,10 +255,9 @@ class Store(DatabaseFile):
 
     def _fetched_before(self, connection: sqlite3.Connection, refusal: Refusal) -> bool:
         """The results of a batch may be fetched any number of times; they have no request id, but a message's."""
-        if refusal.request_id is not None or refusal.message_id is None:
-            return False
-        known = "select 1 from refusals where message_id = ? and request_id is null and kind = ?"
-        return connection.execute(known, [refusal.message_id, refusal.kind]).fetchone() is not None
+        known = "select 1 from refusals where message_id = ? and evidence = ?"
+        batch = refusal.evidence.startswith("batch.")
+        return batch and connection.execute(known, [refusal.message_id, refusal.evidence]).fetchone() is not None
 
     def _add_witness(self, connection: sqlite3.Connection, refusal: Refusal, twin: str, sources: list[str]) -> None:
         text = msgspec.json.encode(sources).decode()

@@ -7,7 +7,7 @@ import os
 import ssl
 import urllib.request
 from contextlib import suppress
-from urllib.parse import unquote, urlsplit
+from urllib.parse import SplitResult, unquote, urlsplit
 
 import httptools
 
@@ -36,14 +36,11 @@ class Upstream:
     """
 
     def __init__(self, url: str, *, ca: str = "", proxy: str = "") -> None:
-        parts = urlsplit(url)
-        if parts.scheme not in {"http", "https"} or not parts.hostname or parts.username:
-            msg = f"upstream {url!r} is not a URL of the form http[s]://host[:port]"
-            raise UpstreamError(msg)
+        parts = origin(url)
         self.url = url
         self.prefix = parts.path.rstrip("/").encode()
         self.authority = parts.netloc.encode("idna" if not parts.netloc.isascii() else "ascii")
-        self._host = parts.hostname
+        self._host = parts.hostname or ""
         self._port = _port(url) or (443 if parts.scheme == "https" else 80)
         self._tls = _context(ca) if parts.scheme == "https" else None
         self._proxy = proxy or environment_proxy(parts.scheme, parts.netloc)
@@ -160,6 +157,16 @@ class _Tunnel(asyncio.Protocol):
 
 def _words(error: Exception) -> str:
     return getattr(error, "strerror", None) or str(error) or type(error).__name__
+
+
+def origin(url: str) -> SplitResult:
+    """The parts of an upstream's URL. Raises ``UpstreamError`` where it is none."""
+    parts = urlsplit(url)
+    if parts.scheme not in {"http", "https"} or not parts.hostname or parts.username:
+        msg = f"upstream {url!r} is not a URL of the form http[s]://host[:port]"
+        raise UpstreamError(msg)
+    _port(url)
+    return parts
 
 
 def _proxy_name(proxy: str) -> str:

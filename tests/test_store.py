@@ -272,18 +272,20 @@ def test_the_same_id_again_changes_nothing(store: Store) -> None:
     assert len(store.segments(name(1))) == 1
 
 
-def test_two_gateways_in_a_row_make_one_row(store: Store) -> None:
-    for n in (1, 2):
-        store.apply([Entry(refusals=[refusal(n, request_id="req_1", message_id="msg_1", category="cyber")])])
-    (found,) = store.refusals()
-    assert (found.id, found.sources) == (name(1), ["gateway"])
-    assert store.find(name(2)).id == name(1)
-
-
 def test_batch_results_that_are_fetched_again_are_not_new(store: Store) -> None:
     for n, message in enumerate(["msg_1", "msg_2", "msg_1", None, None]):
-        store.apply([Entry(refusals=[refusal(n, message_id=message, request_id=None)])])
+        store.apply([Entry(refusals=[refusal(n, message_id=message, evidence="batch.result.message.stop_reason")])])
     assert sorted(found.message_id or "" for found in store.refusals()) == ["", "", "msg_1", "msg_2"]
+
+
+@pytest.mark.parametrize("request_id", [None, "req_1"])
+def test_an_api_whose_ids_are_always_the_same_loses_no_record(request_id: str | None, store: Store) -> None:
+    for n, (source, session) in enumerate(
+        [("gateway", "s1"), ("gateway", "s1"), ("gateway", "s2"), ("mitmproxy", "s3")]
+    ):
+        one = refusal(n, message_id="msg_1", request_id=request_id, source=source, session_id=session)
+        store.apply([Entry(refusals=[one])])
+    assert len(store.refusals()) == 4
 
 
 def test_two_witnesses_of_one_refusal_make_one_row(store: Store) -> None:

@@ -192,7 +192,11 @@ def _of_finding(finding: Finding, path: Path) -> Check:
 
 
 def _others_write_to(folder: Path) -> bool:
-    return os.name == "posix" and folder.is_dir() and bool(folder.stat().st_mode & (stat.S_IWGRP | stat.S_IWOTH))
+    """In a sticky folder, such as /tmp, nobody replaces the files of others."""
+    if os.name != "posix" or not folder.is_dir():
+        return False
+    mode = folder.stat().st_mode
+    return bool(mode & (stat.S_IWGRP | stat.S_IWOTH)) and not mode & stat.S_ISVTX
 
 
 def _could_be_made(path: Path) -> Iterator[Check]:

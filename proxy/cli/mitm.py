@@ -67,10 +67,10 @@ def mitm(
 def _check(in_force: InForce, host: str, port: int) -> None:
     """Raises one of our own errors for what mitmproxy would find too late, or tell in too many lines."""
     from proxy.capture import watcher
-    from proxy.upstream import Upstream, is_loopback
+    from proxy.upstream import is_loopback, origin
 
     watcher(in_force.settings, "mitmproxy")
-    Upstream(in_force.settings.upstream)
+    origin(in_force.settings.upstream)
     if not is_loopback(host):
         raise Failed(f"{host} is not a loopback address: demur has no authentication yet; use 127.0.0.1")
     try:

@@ -343,7 +343,7 @@ def test_files_that_are_open_to_others_are_told(at_home: Path, db: Path) -> None
 
 
 @posix
-@pytest.mark.parametrize("mode", [0o777, 0o770, 0o1777])
+@pytest.mark.parametrize("mode", [0o777, 0o770])
 def test_a_folder_that_others_may_write_to_is_told(at_home: Path, db: Path, mode: int) -> None:
     folder = at_home / "shared"
     folder.mkdir()
@@ -353,8 +353,9 @@ def test_a_folder_that_others_may_write_to_is_told(at_home: Path, db: Path, mode
     assert status == "warn"
     assert str(folder) in found
     assert todo.startswith(f"chmod go-w {folder}")
-    folder.chmod(0o755)
-    assert checked("--offline", db=folder / "demur.db")["privacy"][0] == "ok"
+    for well in (0o755, 0o1777):  # in a sticky folder nobody replaces the files of others
+        folder.chmod(well)
+        assert checked("--offline", db=folder / "demur.db")["privacy"][0] == "ok"
 
 
 def broken(db: Path, how: str) -> None:
