@@ -174,3 +174,15 @@ def test_every_script_can_be_executed_and_is_plain_sh(script: str) -> None:
     assert path.stat().st_mode & 0o111 == 0o111
     assert path.read_text().startswith("#!/bin/sh\n")
     subprocess.run(["sh", "-n", path], check=True)
+
+
+CALLERS = {"proxy/upstream.py", "proxy/cli/reaching.py", "proxy/cli/demo.py"}
+"""The only modules that open a connection: to the upstream, doctor's check of it without a request, and the demo's to its own gateway."""
+_CALLS = re.compile(
+    r"create_connection|open_connection|ClientSession|urlopen|import (requests|httpx|smtplib|http\.client)"
+)
+
+
+def test_nothing_but_the_upstream_is_ever_called() -> None:
+    files = [path for folder in ("proxy", "addons", "schemas") for path in (ROOT / folder).rglob("*.py")]
+    assert {str(path.relative_to(ROOT)) for path in files if _CALLS.search(path.read_text("utf-8"))} == CALLERS

@@ -196,10 +196,7 @@ def test_a_bedrock_payload_that_is_not_ours_is_skipped() -> None:
     good = aws(b'{"type":"ping"}')
     assert eventstream.Payloads().feed(good.replace(b'"bytes"', b'"bites"')) == [b""]
     assert eventstream.Payloads().feed(good.replace(b"{", b"[", 1)) == [b""]
-    assert eventstream.Payloads().feed(good.replace(b'": "', b'": "*', 1).replace(b"abc", b"ab")) in (
-        [b""],
-        [b'{"type":"ping"}'],
-    )
+    assert eventstream.Payloads().feed(aws(b'{"type":"ping"}').replace(b"ey", b"\xff\xff", 1)) == [b""]
 
 
 @given(st.binary(max_size=300), st.sampled_from([StreamFold, EventStreamFold, BodyFold, BatchFold, SniffedFold]))
@@ -255,7 +252,7 @@ def test_what_is_too_large_is_passed_on_unread(monkeypatch: pytest.MonkeyPatch) 
     monkeypatch.setattr(fold, "LARGEST", 50)
     for made in (StreamFold(), BodyFold(), BatchFold(), SniffedFold()):
         assert made.feed(b"{" + b"x" * 60) == []
-        assert made.failed or isinstance(made, BatchFold)
+        assert made.failed
     assert StreamFold().feed(PING * 3) == []
     stream = StreamFold()
     stream.feed(b"data: " + b"x" * 60)
