@@ -6,6 +6,7 @@ import time
 from proxy.core.exchange import Watcher
 from proxy.core.redact import Redactor
 from proxy.settings import SettingsError
+from schemas.labels import Ruling
 from schemas.settings import Settings
 
 
@@ -16,4 +17,7 @@ def watcher(settings: Settings, source: str) -> Watcher:
     except ValueError as error:
         raise SettingsError(f"redact.deny: {error}") from error
     content = settings.capture.content == "refusals"
-    return Watcher(source=source, now=time.time, entropy=os.urandom, redactor=redactor, content=content)
+    ruling = None if settings.retry.enabled else Ruling.OFF
+    return Watcher(
+        source=source, now=time.time, entropy=os.urandom, redactor=redactor, content=content, ruling=ruling
+    )

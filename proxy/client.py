@@ -2,8 +2,8 @@
 
 from typing import Protocol
 
+from proxy.core.commands import Opened
 from proxy.core.headers import Headers
-from proxy.core.relay import Opened
 
 
 class Client(Protocol):

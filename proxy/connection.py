@@ -10,8 +10,8 @@ from typing import Protocol
 import httptools
 
 from proxy import http1
+from proxy.core.commands import Opened
 from proxy.core.headers import Headers, end_to_end
-from proxy.core.relay import Opened
 from proxy.outbox import Cork, Outbox
 
 IDLE_S = 55.0

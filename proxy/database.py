@@ -38,6 +38,10 @@ class StoreError(Exception):
     """The database, or what was asked of it, is at fault. The message says what is wrong and what to do."""
 
 
+class NoDatabaseError(StoreError):
+    """There is no database yet, or nothing in it."""
+
+
 def private_folder(folder: Path) -> None:
     """Makes the folder, and those above it that are missing, each 0700. Raises OSError."""
     for path in reversed([path for path in (folder, *folder.parents) if not path.exists()]):
@@ -128,6 +132,8 @@ class DatabaseFile:
         with faults(self.path):
             for setting in ("foreign_keys = on", "secure_delete = on", "synchronous = normal"):
                 self.db.conn.execute(f"pragma {setting}")
+            if readonly and not self.db.table_names():
+                raise _nothing_yet(self.path)
             pending = self._pending()
             if pending and readonly:
                 raise StoreError(f"{self.path} is of an older demur: open it once with a command that writes")
@@ -182,7 +188,11 @@ def _look(path: Path, *, readonly: bool) -> None:
     if path.exists() and 0 < path.stat().st_size < SMALLEST:
         raise StoreError(f"{path} {_FAULTS[sqlite3.SQLITE_NOTADB]}")
     if readonly and not path.exists():
-        raise StoreError(f"there is no database at {path}: nothing has been recorded there yet")
+        raise _nothing_yet(path)
+
+
+def _nothing_yet(path: Path) -> NoDatabaseError:
+    return NoDatabaseError(f"there is no database at {path}: nothing has been recorded there yet")
 
 
 def _make_private(path: Path) -> None:

@@ -1,7 +1,7 @@
 """Does what the relay asks: the asynchronous driver of one request, between a client's connection and the API's.
 
 It runs in the callbacks of the two connections, with no task of its own and no queue in between, so that an event of a stream costs
-little more than the two system calls. Only two commands wait: ``Open`` for a connection, and ``Keep`` for the spool, in a thread and not
+little more than the two system calls. Few commands wait: ``Open`` for a connection, ``Keep`` and ``Ask`` for the disk, in a thread and not
 for longer than ``KEEP_S``; pieces that come meanwhile are kept in order. If the relay itself raises, a plain one takes its place.
 """
 
@@ -9,6 +9,7 @@ import asyncio
 from collections import deque
 from collections.abc import Callable
 from contextlib import suppress
+from dataclasses import replace
 from threading import Thread
 from typing import Protocol
 
@@ -17,28 +18,35 @@ import structlog
 from proxy import http1, logs
 from proxy.client import Client
 from proxy.connection import Connection
-from proxy.core.exchange import Exchange, Maker
-from proxy.core.headers import Headers, for_host
-from proxy.core.relay import (
+from proxy.core.commands import (
+    Ask,
     Chunk,
     Command,
+    Counsel,
     Count,
     End,
     Event,
     Failed,
     Finish,
     Keep,
+    Late,
     Note,
     Open,
     Opened,
     Pass,
     Read,
+    Relay,
     Respond,
+    Tell,
+    Told,
     Unreached,
     Write,
-    plain,
-    relay,
 )
+from proxy.core.exchange import Exchange, Maker
+from proxy.core.headers import Headers, for_host
+from proxy.core.plan import Plan
+from proxy.core.relay import Watched, plain, relay
+from proxy.core.retry import Armed
 from proxy.upstream import Upstream, UpstreamError
 from schemas.records import Traffic
 
@@ -60,13 +68,37 @@ class Keeper(Protocol):
         """Count one exchange."""
 
 
-class Drive:
-    """One request on its way."""
+class Retrying(Protocol):
+    """What a gateway has for requests that may be asked again."""
 
-    def __init__(self, client: Client, upstream: Upstream, keeper: Keeper, exchange: Exchange | None) -> None:
+    counsel: Counsel
+
+    def plan(self, request: Open) -> Plan:
+        """What is to be done with a request."""
+
+    def elsewhere(self, url: str) -> Upstream:
+        """Another upstream. Raises ``UpstreamError``."""
+
+
+class Drive:
+    """One request on its way. ``retrying``: where it may be asked again."""
+
+    def __init__(
+        self,
+        client: Client,
+        upstream: Upstream,
+        keeper: Keeper,
+        exchange: Exchange | None,
+        retrying: Retrying | None = None,
+    ) -> None:
         self.method = b""
         self.over = False
         self._client, self._upstream, self._keeper, self._exchange = client, upstream, keeper, exchange
+        self._retrying = retrying if exchange is not None else None
+        self._request: Open | None = None
+        self._trailers: Headers = ()
+        self._left = self._begun = False
+        self._timer: asyncio.TimerHandle | None = None
         self._connection: Connection | None = None
         self._connecting: asyncio.Task[None] | None = None
         self._upload: list[bytes] = []
@@ -80,18 +112,41 @@ class Drive:
         """Begin, with the head of the request as it is to go on."""
         self.method = method
         self._framing = http1.request_framing(headers)
-        self._relay = relay(Open(method, target, for_host(headers, self._upstream.authority)), self._exchange)
-        self._advance(None)
+        self._request = Open(method, target, for_host(headers, self._upstream.authority))
+        if self._retrying is None:
+            self._relay = relay(self._request, self._exchange)
+            self._advance(None)
 
     def body(self, data: bytes) -> None:
         """A piece of the request's body."""
         if self._exchange is not None:
             self._exchange.sent(data)
-        self._send(http1.piece(self._framing, data))
+        if self._retrying is not None:
+            self._upload.append(data)
+        else:
+            self._send(http1.piece(self._framing, data))
 
     def body_end(self, trailers: Headers) -> None:
         """The end of the request's body."""
-        self._send(http1.last_piece(self._framing, trailers))
+        if self._retrying is not None and self._request is not None and not self.over:
+            self._trailers = trailers
+            body, self._upload = b"".join(self._upload), []
+            self._relay = self._planned(self._retrying, replace(self._request, body=body))
+            self._advance(None)
+        elif self._retrying is None:
+            self._send(http1.last_piece(self._framing, trailers))
+
+    def _planned(self, retrying: Retrying, request: Open) -> Relay:
+        """The relay for a request whose body is known."""
+        assert self._exchange is not None
+        try:
+            plan = retrying.plan(request)
+            if plan.armed:
+                return Armed(plan, Watched(self._exchange)).run()
+            self._exchange.ruling = plan.against.ruling if plan.against else None
+        except Exception as error:  # noqa: BLE001 - rule zero
+            logs.failed("retry.failed", error)
+        return relay(request, self._exchange)
 
     def pause(self, *, paused: bool) -> None:
         """The client reads more slowly than the API sends, or does so no longer."""
@@ -102,12 +157,10 @@ class Drive:
         """The client has left: nothing more is wanted of the API."""
         if self.over:
             return
-        if self._connecting:
-            self._connecting.cancel()
-        if self._connection:
-            self._connection.abort()
-        self._inbox.clear()
-        self._come(Failed("the client left", reached=True))
+        self._left = True
+        self._let_go()
+        self.over = not self._begun
+        self._come(_LEFT)
 
     # what the connection to the API tells (proxy.connection.Listener)
 
@@ -144,13 +197,14 @@ class Drive:
 
     def _come(self, event: Event) -> None:
         if self._waiting:
+            self._no_timer()
             self._advance(event)
         elif not self.over:
             self._inbox.append(event)
             self._flow()
 
     def _advance(self, event: Event) -> None:
-        self._waiting = False
+        self._waiting, self._begun = False, True
         while not (self._waiting or self.over):
             if isinstance(event, Chunk):
                 self._owed = event.data
@@ -176,8 +230,19 @@ class Drive:
                 return event
             self._client.write(event.data)
         self._waiting = True
+        if isinstance(command, Read):
+            self._wait(command.within)
         self._flow()
         return None
+
+    def _wait(self, within: float | None) -> None:
+        if within is not None:
+            self._timer = asyncio.get_running_loop().call_later(within, self._come, Late())
+
+    def _no_timer(self) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
 
     def _do(self, command: Command) -> bool:
         """Does a command other than the two of every piece. False where its answer comes later."""
@@ -189,18 +254,22 @@ class Drive:
         elif isinstance(command, Keep):
             self._keep(command.make)
             return False
+        elif isinstance(command, Ask):
+            self._ask(command)
+            return False
+        elif isinstance(command, Tell):
+            self._tell(command)
         elif isinstance(command, Count):
             self._keeper.count(command.traffic)
         elif isinstance(command, Note):
-            logs.failed(command.event, command.error)
+            _note(command)
         else:
             self._close(command)
         return True
 
     def _close(self, command: Command) -> None:
         self.over = True
-        if self._connection is not None:
-            self._connection.abort()
+        self._let_go()
         if isinstance(command, Finish):
             self._client.finish(command.trailers)
         elif isinstance(command, Unreached):
@@ -222,43 +291,89 @@ class Drive:
         return command
 
     def _keep(self, make: Maker) -> None:
+        self._in_thread(lambda: self._keeper.keep(make), lambda _: self._advance(None))
+
+    def _ask(self, command: Ask) -> None:
+        assert self._retrying is not None
+        counsel = self._retrying.counsel
+        self._in_thread(lambda: command.question(counsel), lambda answer: self._advance(Told(answer)))
+
+    def _tell(self, command: Tell) -> None:
+        assert self._retrying is not None
+        try:
+            command.fact(self._retrying.counsel)
+        except Exception as error:  # noqa: BLE001 - rule zero
+            logs.failed("counsel.failed", error)
+
+    def _in_thread(self, work: Callable[[], object], then: Callable[[object], None]) -> None:
         """In a thread of its own: the pool of the loop also resolves names, and a disk that hangs must not stop that."""
         loop = asyncio.get_running_loop()
         done = False
 
-        def go() -> None:
+        def go(result: object = None) -> None:
             nonlocal done
             if not done:
                 done = True
                 timer.cancel()
-                self._advance(None)
+                then(result)
 
-        def work() -> None:
-            self._keeper.keep(make)
+        def worker() -> None:
+            result = None
+            try:
+                result = work()
+            except Exception as error:  # noqa: BLE001 - rule zero
+                logs.failed("counsel.failed", error)
             with suppress(RuntimeError):  # the loop is gone
-                loop.call_soon_threadsafe(go)
+                loop.call_soon_threadsafe(go, result)
 
         timer = loop.call_later(KEEP_S, go)
         try:
-            Thread(target=work, name="demur-keeper", daemon=True).start()
+            Thread(target=worker, name="demur-keeper", daemon=True).start()
         except RuntimeError as error:  # no more threads
             logs.failed("keeper.failed", error)
             loop.call_soon(go)
 
     # the two connections
 
+    def _let_go(self) -> None:
+        """Nothing more is wanted of the answer that was asked for last."""
+        self._no_timer()
+        if self._connecting:
+            self._connecting.cancel()
+            self._connecting = None
+        if self._connection:
+            self._connection.abort()
+            self._connection = None
+        self._paused = False
+        self._inbox.clear()
+
     def _open(self, command: Open) -> bool:
+        self._let_go()
         self._waiting = True
-        connection = self._upstream.idle()
+        if self._left:
+            asyncio.get_running_loop().call_soon(self._come, _LEFT)
+            return False
+        try:
+            upstream = self._upstream_of(command)
+        except UpstreamError as error:
+            asyncio.get_running_loop().call_soon(self._come, Failed(str(error), reached=False))
+            return False
+        self._wait(command.within)
+        connection = upstream.idle()
         if connection is not None:
             self._begin(connection, command)
         else:
-            self._connecting = asyncio.get_running_loop().create_task(self._connect(command))
+            self._connecting = asyncio.get_running_loop().create_task(self._connect(upstream, command))
         return False
 
-    async def _connect(self, command: Open) -> None:
+    def _upstream_of(self, command: Open) -> Upstream:
+        if command.elsewhere is None or self._retrying is None:
+            return self._upstream
+        return self._retrying.elsewhere(command.elsewhere)
+
+    async def _connect(self, upstream: Upstream, command: Open) -> None:
         try:
-            connection = await self._upstream.connect()
+            connection = await upstream.connect()
         except UpstreamError as error:
             self._connecting = None
             self._come(Failed(str(error), reached=False))
@@ -269,7 +384,11 @@ class Drive:
     def _begin(self, connection: Connection, command: Open) -> None:
         self._connection = connection
         connection.begin(self, command.target, command.headers)
-        if self._upload:
+        if command.body is not None:
+            framing = http1.request_framing(command.headers)
+            connection.send(http1.piece(framing, command.body) if command.body else b"")
+            connection.send(http1.last_piece(framing, self._trailers))
+        elif self._upload:
             connection.send(b"".join(self._upload))
             self._upload.clear()
         if self._held > UPLOAD:
@@ -295,3 +414,13 @@ class Drive:
             self._connection.transport.pause_reading()
         else:
             self._connection.transport.resume_reading()
+
+
+_LEFT = Failed("the client left", reached=True, left=True)
+
+
+def _note(note: Note) -> None:
+    if note.error is not None:
+        logs.failed(note.event, note.error)
+    else:
+        _log.warning(note.event, **note.facts)

@@ -8,11 +8,15 @@ import asyncio
 import structlog
 
 from proxy import logs
+from proxy.core.commands import Counsel
 from proxy.core.exchange import Exchange, Watcher
 from proxy.core.headers import Headers
 from proxy.drive import Keeper
 from proxy.front import Front
+from proxy.recall import Recall
+from proxy.retrying import Retrying
 from proxy.upstream import Upstream, is_loopback
+from schemas.settings import Retry
 
 _log = structlog.get_logger("demur.gateway")
 
@@ -22,10 +26,25 @@ class ListenError(Exception):
 
 
 class Gateway:
-    """A server on one address. ``max_body``: of an observed request, in bytes."""
+    """A server on one address.
 
-    def __init__(self, upstream: Upstream, keeper: Keeper, watcher: Watcher, *, max_body: int = 64 << 20) -> None:
+    ``max_body``: of an observed request, in bytes. ``retry``: whether and how a declined request is asked again, and ``counsel`` what that
+    needs to know of the store; without it only this process is remembered.
+    """
+
+    def __init__(
+        self,
+        upstream: Upstream,
+        keeper: Keeper,
+        watcher: Watcher,
+        *,
+        max_body: int = 64 << 20,
+        retry: Retry | None = None,
+        counsel: Counsel | None = None,
+    ) -> None:
         self.upstream, self.keeper, self.max_body = upstream, keeper, max_body
+        altering = retry is not None and (retry.enabled or retry.tool_guard)
+        self.retrying = Retrying(retry, counsel or Recall(None)) if retry is not None and altering else None
         self.fronts: set[Front] = set()
         self._watcher = watcher
         self._server: asyncio.Server | None = None
@@ -83,4 +102,6 @@ class Gateway:
             for front in tuple(self.fronts):
                 front.transport.abort() if front.busy else front.outbox.close()
             self.upstream.close()
+            if self.retrying is not None:
+                self.retrying.close()
         return True

@@ -7,7 +7,7 @@ import structlog
 
 from proxy import logs
 from proxy.core.exchange import Maker
-from schemas.records import Entry, Refusal, Traffic
+from schemas.records import Entry, Pin, Refusal, Traffic, Update
 
 _log = structlog.get_logger("demur")
 
@@ -23,10 +23,15 @@ class Sink(Protocol):
 
 
 class Keeper:
-    """``tell`` is called with each refusal, in the thread that keeps it."""
+    """``tell`` is called with each refusal, and ``follow`` with what became of one, in the thread that keeps it."""
 
-    def __init__(self, sink: Sink, tell: Callable[[Refusal], None] | None = None) -> None:
-        self._sink, self._tell = sink, tell
+    def __init__(
+        self,
+        sink: Sink,
+        tell: Callable[[Refusal], None] | None = None,
+        follow: Callable[[Update, Pin | None], None] | None = None,
+    ) -> None:
+        self._sink, self._tell, self._follow = sink, tell, follow
 
     def keep(self, make: Maker) -> None:
         """Make an entry and spool it. Takes milliseconds, and longer for a request of many megabytes."""
@@ -35,6 +40,8 @@ class Keeper:
             kept = self._sink.put(entry)
             for refusal in entry.refusals:
                 self._say(refusal, kept=kept)
+            for update in entry.updates:
+                self._say_more(update, next(iter(entry.pins), None))
         except Exception as error:  # noqa: BLE001 - rule zero
             logs.failed("entry.failed", error)
 
@@ -59,3 +66,18 @@ class Keeper:
         )
         if self._tell:
             self._tell(refusal)
+
+    def _say_more(self, update: Update, pin: Pin | None) -> None:
+        if update.turns_elsewhere and pin:
+            _log.info("turn.answered_elsewhere", id=update.refusal_id, model=pin.model, answered_by=pin.answered_by)
+        else:
+            _log.info(
+                "refusal.ended",
+                id=update.refusal_id,
+                ruling=update.ruling,
+                outcome=update.outcome,
+                answered_by=update.answered_by,
+                attempts=len(update.attempts),
+            )
+        if self._follow:
+            self._follow(update, pin)

@@ -6,7 +6,7 @@ import msgspec
 import zstandard
 from msgspec import Struct, field
 
-from schemas.records import Attempt, Entry, Refusal, Segment, Traffic
+from schemas.records import Attempt, Entry, Pin, Refusal, Segment, Traffic, Update
 
 
 class Packed(Struct, kw_only=True):
@@ -20,6 +20,8 @@ class Packed(Struct, kw_only=True):
     skeleton: bytes | None = None
     """The skeleton in msgpack, zstd."""
     traffic: list[tuple[Traffic, int]] = field(default_factory=list)
+    updates: list[Update] = field(default_factory=list)
+    pins: list[Pin] = field(default_factory=list)
     lost: int = 0
 
 
@@ -33,6 +35,8 @@ def pack(entry: Entry) -> Packed:
         contents={key: zstd.compress(content) for key, content in entry.contents.items()},
         skeleton=None if entry.skeleton is None else zstd.compress(msgspec.msgpack.encode(entry.skeleton)),
         traffic=entry.traffic,
+        updates=entry.updates,
+        pins=entry.pins,
         lost=entry.lost,
     )
 

@@ -13,6 +13,7 @@ from typing import Any
 import msgspec
 from msgspec.structs import FieldInfo, fields
 
+from proxy.values import LISTS, checked, entry
 from schemas.settings import PLANNED, Settings
 
 
@@ -30,6 +31,8 @@ class InForce(msgspec.Struct, kw_only=True):
     """``capture.content`` -> ``environment``, ``demur.toml`` or ``flag``; what is absent is a default."""
     planned: list[str]
     """Tables of the file whose capability this version does not have."""
+    warnings: list[str] = []
+    """What has no effect as it stands."""
 
     @property
     def db(self) -> Path:
@@ -63,7 +66,12 @@ def load(config: str | None = None, flags: Mapping[str, Any] | None = None) -> I
             _put(merged, name, value)
             origins[name] = origin
     planned = [name for name in PLANNED if merged.pop(name, None) is not None]
-    return InForce(settings=_settings(merged, path, origins), config=path, origins=origins, planned=planned)
+    settings = _settings(merged, path, origins)
+    try:
+        warnings = checked(settings)
+    except ValueError as error:
+        raise SettingsError(str(error)) from error
+    return InForce(settings=settings, config=path, origins=origins, planned=planned, warnings=warnings)
 
 
 def address(listen: str) -> tuple[str, int]:
@@ -105,19 +113,18 @@ def _environment() -> dict[str, Any]:
     found: dict[str, Any] = {}
     for name, field in _names().items():
         if (value := os.environ.get("DEMUR_" + name.replace(".", "_").upper())) is not None:
-            is_list = field.encode_name in {"hosts", "deny"}
+            is_list = field.encode_name in LISTS
             _put(found, name, [part.strip() for part in value.split(",") if part.strip()] if is_list else value)
     return found
 
 
-def _names() -> dict[str, FieldInfo]:
+def _names(table: type[msgspec.Struct] = Settings, prefix: str = "") -> dict[str, FieldInfo]:
     names = {}
-    for field in fields(Settings):
-        nested = isinstance(field.type, type) and issubclass(field.type, msgspec.Struct)
-        for inner in fields(field.type) if nested else ():
-            names[f"{field.name}.{inner.name}"] = inner
-        if not nested:
-            names[field.name] = field
+    for field in fields(table):
+        if isinstance(field.type, type) and issubclass(field.type, msgspec.Struct):
+            names.update(_names(field.type, f"{prefix}{field.name}."))
+        else:
+            names[prefix + field.name] = field
     return names
 
 
@@ -143,14 +150,13 @@ def _put(tree: dict[str, Any], name: str, value: object) -> None:
 
 
 def _settings(merged: dict[str, Any], path: Path, origins: Mapping[str, str]) -> Settings:
+    if isinstance(chain := merged.get("retry", {}).get("fallback"), list):
+        merged["retry"]["fallback"] = [entry(given) for given in chain]
     try:
         settings = msgspec.convert(merged, Settings, strict=False)
     except msgspec.ValidationError as error:
         msg = f"{_where(str(error), path, origins)}: {error}"
         raise SettingsError(msg) from error
-    if settings.capture.content not in {"none", "refusals"}:
-        msg = f'capture.content is {settings.capture.content!r}: it must be "none" or "refusals"'
-        raise SettingsError(msg)
     return settings
 
 

@@ -1,8 +1,7 @@
 """SQL in, records out. It knows nothing of threads.
 
 An ``Entry`` lands whole, in one transaction, or not at all; what its own content makes unstorable is left out and counted
-under ``losses``, so that one bad entry never keeps the others waiting. A refusal whose id is known is not stored again, and
-a second witness of one (same request id, same kind, another source) is added to its ``sources``.
+under ``losses``, so that one bad entry never keeps the others waiting. What an entry changes stands in ``proxy.changes``.
 
 Entries come out of spools (see ``proxy.spool``). How far a spool has been moved is written in the same transaction as what
 was moved, so no death between the two can lose or repeat an entry.
@@ -13,17 +12,17 @@ segment keys in order, which joined give the request again.
 
 import sqlite3
 from bisect import bisect_left
-from collections.abc import Iterable
-from datetime import UTC, datetime
-from typing import Any, get_args, get_origin, get_type_hints
+from collections.abc import Iterable, Sequence
 
 import msgspec
 import zstandard
 from msgspec import Struct
 
+from proxy.changes import add, lose
 from proxy.database import DatabaseFile, StoreError
 from proxy.packed import Packed, pack, unzstd
-from schemas.records import Attempt, Entry, Refusal, Segment, Traffic
+from proxy.tables import ATTEMPTS, NOW, PINS, REFUSALS, REPHRASINGS, SEGMENTS
+from schemas.records import Attempt, Entry, Pin, Refusal, Rephrasing, Segment, Traffic
 
 __all__ = ["Advance", "Loss", "Store", "StoreError"]
 
@@ -60,39 +59,6 @@ class Loss(Struct, kw_only=True):
     what: str
 
 
-class _Table[R: Struct]:
-    """How a record's fields stand in the columns of its table."""
-
-    def __init__(self, name: str, record: type[R], *owner: str) -> None:
-        hints = get_type_hints(record)
-        self._record = record
-        self._json = {name for name, hint in hints.items() if get_origin(hint) in (list, dict)}
-        self._bools = {name for name, hint in hints.items() if bool in (hint, *get_args(hint))}
-        columns = (*owner, *record.__struct_fields__)
-        names, values = ", ".join(f'"{column}"' for column in columns), ", ".join(f":{column}" for column in columns)
-        self.insert = f"insert into {name} ({names}) values ({values})"  # noqa: S608 the names are ours
-
-    def row(self, record: R, **owner: str) -> dict[str, Any]:
-        values: dict[str, Any] = msgspec.to_builtins(record)
-        texts = {name: msgspec.json.encode(values[name]).decode() for name in self._json}
-        return owner | values | texts
-
-    def record(self, row: dict[str, Any]) -> R:
-        values = {name: msgspec.json.decode(row[name]) for name in self._json}
-        values |= {name: None if row[name] is None else bool(row[name]) for name in self._bools}
-        return msgspec.convert(row | values, self._record)
-
-
-_REFUSALS = _Table("refusals", Refusal)
-_ATTEMPTS = _Table("attempts", Attempt, "refusal_id")
-_SEGMENTS = _Table("refusal_segments", Segment, "refusal_id")
-_TRAFFIC = ", ".join(Traffic.__struct_fields__)
-_COUNT = f"""
-    insert into traffic ({_TRAFFIC}, n) values ({", ".join("?" for _ in Traffic.__struct_fields__)}, ?)
-    on conflict do update set n = n + excluded.n
-"""  # noqa: S608 the names are ours
-
-
 class Store(DatabaseFile):
     """The records in one database file. Every method raises StoreError where the database is at fault."""
 
@@ -107,10 +73,10 @@ class Store(DatabaseFile):
             for entry in entries:
                 try:
                     with self.db.atomic():
-                        self._add(connection, entry if isinstance(entry, Packed) else pack(entry))
+                        add(connection, entry if isinstance(entry, Packed) else pack(entry))
                 except OWN_FAULT:
                     refused += 1
-            self._lose(refused, "refused by the database")
+            lose(connection, refused, "refused by the database")
             if advance is not None:
                 self._advance(connection, advance)
         return refused
@@ -151,7 +117,7 @@ class Store(DatabaseFile):
                 "limit": -1 if limit is None else limit,
             },
         )
-        return [_REFUSALS.record(row) for row in rows]
+        return [REFUSALS.record(row) for row in rows]
 
     def find(self, name: str) -> Refusal:
         """The one refusal that is meant by an id, the beginning of one, a request id, or ``last``.
@@ -169,7 +135,7 @@ class Store(DatabaseFile):
                 """,
                 {"name": name},
             )
-            found = [_REFUSALS.record(row) for row in rows]
+            found = [REFUSALS.record(row) for row in rows]
         if not found:
             raise StoreError(f"no refusal is named {name}: `demur list --all` shows them with their ids")
         if len(found) > 1:
@@ -185,11 +151,52 @@ class Store(DatabaseFile):
 
     def attempts(self, refusal_id: str) -> list[Attempt]:
         rows = self.rows("select * from attempts where refusal_id = ? order by n", [refusal_id])
-        return [_ATTEMPTS.record(row) for row in rows]
+        return [ATTEMPTS.record(row) for row in rows]
+
+    def attempts_since(self, session_id: str, since: str) -> int:
+        """How often demur itself asked again for a session's refusals since a time as in ``at``; sticky turns do not count."""
+        sql = """
+            select count(*) as n from refusals join attempts on attempts.refusal_id = refusals.id
+            where session_id = ? and at >= ? and "by" = 'demur' and strategy is not 'sticky'
+        """
+        return int(self.rows(sql, [session_id, since])[0]["n"])
+
+    def rephrasings(self, refusal_id: str) -> list[Rephrasing]:
+        """What the rephrased attempts changed, in their order."""
+        rows = self.rows("select * from rephrasings where refusal_id = ? order by n", [refusal_id])
+        return [REPHRASINGS.record(row) for row in rows]
+
+    def judged_correct(self, fingerprint: str) -> bool:
+        """Whether a person judged any refusal of this content correct."""
+        return bool(self.rows("select 1 from refusals where fingerprint = ? and verdict = 'correct'", [fingerprint]))
+
+    def pins(self, now: str) -> list[Pin]:
+        """The conversations that stay on another model at a time, the newest first."""
+        rows = self.rows("select * from pins where until > ? order by at desc, key", [now])
+        return [PINS.record(row) for row in rows]
+
+    def pin(self, key: str, now: str) -> Pin | None:
+        """The pin of one conversation, where it has not ended by then."""
+        rows = self.rows("select * from pins where key = ? and until > ?", [key, now])
+        return PINS.record(rows[0]) if rows else None
+
+    def unpin(self, keys: Sequence[str] | None) -> int:
+        """Removes the pins of these keys, or with None all of them; how many that had not ended there were."""
+        which = "where :keys is null or key in (select value from json_each(:keys))"
+        values = {"keys": None if keys is None else msgspec.json.encode(keys).decode()}
+        with self.transaction() as connection:
+            connection.execute(f"delete from pins where until <= {NOW}")  # noqa: S608 a constant
+            connection.execute(f"insert or replace into unpinned select key, {NOW}, until from pins {which}", values)  # noqa: S608 constants
+            return connection.execute(f"delete from pins {which}", values).rowcount  # noqa: S608 a constant
+
+    def unpinned(self, key: str) -> str | None:
+        """When a person last removed the pin of a key; kept for as long as the pin would have been."""
+        rows = self.rows("select at from unpinned where key = ?", [key])
+        return rows[0]["at"] if rows else None
 
     def segments(self, refusal_id: str) -> list[Segment]:
         rows = self.rows("select * from refusal_segments where refusal_id = ? order by n", [refusal_id])
-        return [_SEGMENTS.record(row) for row in rows]
+        return [SEGMENTS.record(row) for row in rows]
 
     def content(self, key: str) -> bytes:
         """The JSON of a segment. Raises StoreError when it was not kept."""
@@ -210,9 +217,9 @@ class Store(DatabaseFile):
             raise StoreError(f'the request of {refusal_id} is not stored: [capture] content may have been "none"')
         return b"".join(self.content(part) if isinstance(part, str) else part for part in skeleton)
 
-    def traffic(self, *, since: str = "") -> list[tuple[Traffic, int]]:
+    def traffic(self, since: str | None = None) -> list[tuple[Traffic, int]]:
         """The counts of all Messages requests, oldest hour first, from the hour in which ``since`` lies."""
-        rows = self.rows("select * from traffic where hour >= ? order by hour", [since[:13]])
+        rows = self.rows("select * from traffic where hour >= ? order by hour", [(since or "")[:13]])
         return [(msgspec.convert(row, Traffic), row["n"]) for row in rows]
 
     def losses(self) -> list[Loss]:
@@ -224,67 +231,12 @@ class Store(DatabaseFile):
         except zstandard.ZstdError as error:
             raise StoreError(f"{self.path} is damaged ({error}): `demur db verify` tells more") from error
 
-    def _add(self, connection: sqlite3.Connection, entry: Packed) -> None:
-        for n, refusal in enumerate(entry.refusals):
-            if self._add_refusal(connection, refusal) and n == 0:
-                self._add_request(connection, refusal.id, entry)
-        counts = [(*msgspec.structs.astuple(traffic), n) for traffic, n in entry.traffic]
-        connection.executemany(_COUNT, counts)
-        self._lose(entry.lost, "could not be written")
-
-    def _add_refusal(self, connection: sqlite3.Connection, refusal: Refusal) -> bool:
-        """Whether it is new."""
-        known = "select 1 from refusals where id = :id union select 1 from witnesses where id = :id"
-        if connection.execute(known, {"id": refusal.id}).fetchone() or self._fetched_before(connection, refusal):
-            return False
-        twins = connection.execute(
-            "select id, sources from refusals where request_id = ? and kind = ? and coalesce(session_id = ?, true)"
-            " order by category is not ?, id",
-            [refusal.request_id, refusal.kind, refusal.session_id, refusal.category],
-        )
-        for twin, text in twins.fetchall():
-            sources = msgspec.json.decode(text, type=list[str])
-            if refusal.source not in sources:
-                self._add_witness(connection, refusal, twin, [*sources, refusal.source])
-                return False
-        row = _REFUSALS.row(refusal)
-        if not refusal.sources:
-            row["sources"] = msgspec.json.encode([refusal.source]).decode()
-        connection.execute(_REFUSALS.insert, row)
-        return True
-
-    def _fetched_before(self, connection: sqlite3.Connection, refusal: Refusal) -> bool:
-        """The results of a batch may be fetched any number of times; they have no request id, but a message's."""
-        known = "select 1 from refusals where message_id = ? and evidence = ?"
-        batch = refusal.evidence.startswith("batch.")
-        return batch and connection.execute(known, [refusal.message_id, refusal.evidence]).fetchone() is not None
-
-    def _add_witness(self, connection: sqlite3.Connection, refusal: Refusal, twin: str, sources: list[str]) -> None:
-        text = msgspec.json.encode(sources).decode()
-        connection.execute("update refusals set sources = ? where id = ?", [text, twin])
-        connection.execute("insert into witnesses values (?, ?, ?)", [refusal.id, twin, refusal.source])
-
-    def _add_request(self, connection: sqlite3.Connection, refusal_id: str, entry: Packed) -> None:
-        attempts = [_ATTEMPTS.row(attempt, refusal_id=refusal_id) for attempt in entry.attempts]
-        connection.executemany(_ATTEMPTS.insert, attempts)
-        segments = [_SEGMENTS.row(segment, refusal_id=refusal_id) for segment in entry.segments]
-        connection.executemany(_SEGMENTS.insert, segments)
-        contents = [(key, blob, zstandard.frame_content_size(blob)) for key, blob in entry.contents.items()]
-        connection.executemany("insert into segments values (?, ?, ?) on conflict do nothing", contents)
-        if entry.skeleton is not None:
-            connection.execute("insert into bodies values (?, ?)", [refusal_id, entry.skeleton])
-
-    def _lose(self, n: int, what: str) -> None:
-        if n:
-            now = datetime.now(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
-            self.db.conn.execute("insert into losses values (?, ?, ?)", [now, n, what])
-
     def _advance(self, connection: sqlite3.Connection, advance: Advance) -> None:
         start, lost = self.moved(advance.name)
         if start != advance.start:
             raise StoreError(f"spool {advance.name} has been moved by another process: try again")
-        self._lose(advance.lost - lost, "could not be written")
-        self._lose(advance.unreadable, "unreadable in the spool")
+        lose(connection, advance.lost - lost, "could not be written")
+        lose(connection, advance.unreadable, "unreadable in the spool")
         connection.execute(
             "insert or replace into spools values (?, ?, ?)", [advance.name, advance.end, max(lost, advance.lost)]
         )

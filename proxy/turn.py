@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from proxy import http1
+from proxy.core.commands import Opened
 from proxy.core.headers import Headers, end_to_end, length, tokens
-from proxy.core.relay import Opened
 from proxy.drive import Drive
 from proxy.http1 import Framing
 
@@ -66,7 +66,7 @@ class Turn:
         gateway, asked = self._front.gateway, self._asked
         exchange = gateway.exchange(asked.method, asked.target, asked.headers)
         self._limit = gateway.max_body if exchange else 0
-        self.drive = Drive(self, gateway.upstream, gateway.keeper, exchange)
+        self.drive = Drive(self, gateway.upstream, gateway.keeper, exchange, gateway.retrying)
         if asked.method == b"CONNECT":
             self.refuse(
                 405, "invalid_request_error", "this is no CONNECT proxy; use `demur mitm`, or set ANTHROPIC_BASE_URL"

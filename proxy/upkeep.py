@@ -18,6 +18,7 @@ from proxy.database import StoreError, faults, files, is_open_to_others
 from proxy.packed import unzstd
 from proxy.spool import Spool, spool_folder, spools
 from proxy.store import Store
+from proxy.tables import NOW
 
 NO_SPACE = 1 << 20
 """Bytes of free disk under which nothing can be relied on to be kept."""
@@ -54,11 +55,16 @@ class Health(Struct, kw_only=True):
 
 
 def expire(store: Store, before: str) -> int:
-    """Removes refusals, counts and losses older than a time (ISO 8601, UTC) with their content; how many refusals."""
+    """Removes refusals, counts and losses older than a time (ISO 8601, UTC) with their content; how many refusals.
+
+    Pins that have ended go as well, whatever that time.
+    """
     with store.transaction() as connection:
         gone = connection.execute("delete from refusals where at < ?", [before]).rowcount
         connection.execute("delete from traffic where hour < ?", [before[:13]])
         connection.execute("delete from losses where at < ?", [before])
+        for table in ("pins", "unpinned"):
+            connection.execute(f"delete from {table} where until <= {NOW}")  # noqa: S608 the names are ours
         if gone:
             _drop_unused(store, connection)
     return gone

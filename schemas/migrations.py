@@ -86,3 +86,29 @@ def m004_spools(db: Database) -> None:
     # entry land exactly once. `lost` is how much of the spool's own counter stands in `losses` already.
     db.execute('create table spools (name text primary key, "offset" integer not null, lost integer not null) strict')
     db.execute("create table losses (at text not null, n integer not null, what text not null) strict")
+
+
+@migrations()
+def m005_retries(db: Database) -> None:
+    for column in ("strategy text", "status integer", "request_id text", "message_id text", "ms integer", "why text"):
+        db.execute(f"alter table attempts add column {column}")
+    for column in ("ruling text", "turns_elsewhere integer not null default 0"):
+        db.execute(f"alter table refusals add column {column}")
+    db.execute("""
+        create table rephrasings (
+            refusal_id text not null references refusals (id) on delete cascade, n integer not null,
+            strategy text not null, original text not null, sent text not null, primary key (refusal_id, n)
+        ) strict
+    """)
+    # A pin refers to no row: the refusal that it came from may never have been stored, or may be gone before it.
+    db.execute("""
+        create table pins (
+            key text primary key, session_id text not null, agent_id text, model text not null,
+            answered_by text not null, at text not null, until text not null, turns integer not null, refusal_id text
+        ) strict, without rowid
+    """)
+    # When a person removed a pin, until it would have ended. Without it a process that remembers the pin could not tell
+    # one that is gone from one that its own writer has not written yet.
+    db.execute(
+        "create table unpinned (key text primary key, at text not null, until text not null) strict, without rowid"
+    )

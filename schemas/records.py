@@ -78,6 +78,10 @@ class Refusal(Struct, kw_only=True):
     """How many secrets were replaced in the stored request."""
     headers: dict[str, str] = field(default_factory=dict)
     """Request headers of the allow list, names in lower case."""
+    ruling: str | None = None
+    """Which rule decided whether it was asked again: a ``Ruling``; None where nobody decided (an import)."""
+    turns_elsewhere: int = 0
+    """How many later turns of the conversation were answered by the model that answered this one."""
 
 
 class Attempt(Struct, kw_only=True):
@@ -91,6 +95,16 @@ class Attempt(Struct, kw_only=True):
     category: str | None = None
     input_tokens: int | None = None
     output_tokens: int | None = None
+    strategy: str | None = None
+    """Of demur's: a ``Strategy``."""
+    status: int | None = None
+    """The HTTP status, where there was one."""
+    request_id: str | None = None
+    message_id: str | None = None
+    ms: int | None = None
+    """From sending it to the end of its answer, or to its refusal."""
+    why: str | None = None
+    """Where it failed: in a few words of demur's, never the API's."""
 
 
 class Segment(Struct, kw_only=True):
@@ -135,6 +149,50 @@ class Traffic(Struct, frozen=True, kw_only=True):
     """A ``Result``."""
 
 
+class Rephrasing(Struct, kw_only=True):
+    """What a rephrased attempt changed, side by side; secrets taken out."""
+
+    n: int
+    """Of its attempt."""
+    strategy: str
+    original: str
+    sent: str
+
+
+class Update(Struct, kw_only=True):
+    """What became of a refusal that an earlier entry brought."""
+
+    refusal_id: str
+    outcome: Outcome | None = None
+    answered_by: str | None = None
+    ruling: str | None = None
+    attempts: list[Attempt] = field(default_factory=list)
+    """Added; one with the ``n`` of an earlier one takes its place. One whose ``n`` is below 0 becomes the last."""
+    rephrasings: list[Rephrasing] = field(default_factory=list)
+    turns_elsewhere: int = 0
+    """Added to the refusal's."""
+
+
+class Pin(Struct, kw_only=True):
+    """A conversation whose later turns go to the model that answered. No content: the key is a hash."""
+
+    key: str
+    session_id: str
+    agent_id: str | None = None
+    model: str
+    """The one that is asked for."""
+    answered_by: str
+    """The one that answers."""
+    at: str
+    """Since when, UTC."""
+    until: str
+    """Until when, UTC; each turn moves it."""
+    turns: int = 0
+    """Turns answered since."""
+    refusal_id: str | None = None
+    """The refusal that it came from."""
+
+
 class Entry(Struct, kw_only=True):
     """What is handed to the writer, and what one spool entry holds: all that belongs together and lands together."""
 
@@ -148,5 +206,8 @@ class Entry(Struct, kw_only=True):
     skeleton: list[bytes | str] | None = None
     """The body in order: literal bytes, and content keys where a segment stood. Joined, it is the request again."""
     traffic: list[tuple[Traffic, int]] = field(default_factory=list)
+    updates: list[Update] = field(default_factory=list)
+    pins: list[Pin] = field(default_factory=list)
+    """Set, or moved: the last of a key counts."""
     lost: int = 0
     """Records that an earlier writer could not keep."""

@@ -23,7 +23,14 @@ from schemas import labels, records
 from schemas.settings import PLANNED, Settings
 
 ROOT = Path(__file__).parent.parent
-RECORDS: tuple[type[Struct], ...] = (records.Refusal, records.Attempt, records.Segment, records.Traffic)
+RECORDS: tuple[type[Struct], ...] = (
+    records.Refusal,
+    records.Attempt,
+    records.Segment,
+    records.Traffic,
+    records.Rephrasing,
+    records.Pin,
+)
 VOCABULARIES: tuple[type[StrEnum], ...] = (
     labels.Kind,
     labels.Stage,
@@ -33,6 +40,8 @@ VOCABULARIES: tuple[type[StrEnum], ...] = (
     labels.Result,
     labels.Label,
     labels.Source,
+    labels.Strategy,
+    labels.Ruling,
 )
 _TYPES = {str: "text", int: "integer", float: "number", bool: "true or false", dict: "object", type(None): "null"}
 
@@ -90,16 +99,21 @@ def _settings() -> Iterator[str]:
         " goes before the environment, the environment before the file, the file before the default. A list in the environment is separated"
         " by commas. `demur doctor` shows what is set, and where."
     )
-    hints = get_type_hints(Settings, include_extras=True)
-    plain = [field for field in fields(Settings) if not _is_table(hints[field.name])]
-    yield _setting_table(plain, hints, "")
-    for field in fields(Settings):
-        if _is_table(table := hints[field.name]):
-            yield f"## [{field.name}]"
-            yield inspect.cleandoc(table.__doc__ or "").partition(": ")[2].capitalize()
-            yield _setting_table(list(fields(table)), get_type_hints(table, include_extras=True), f"{field.name}.")
+    yield from _setting_tables(Settings, "")
     names = ", ".join(f"`[{name}]`" for name in PLANNED)
     yield f"## Not built yet\n\nA file may have {names} already: what stands there changes nothing, and `demur doctor` says so."
+
+
+def _setting_tables(table: type[Struct], prefix: str) -> Iterator[str]:
+    """Of a table of ``demur.toml`` its settings, and then the tables in it."""
+    hints = get_type_hints(table, include_extras=True)
+    yield _setting_table([field for field in fields(table) if not _is_table(hints[field.name])], hints, prefix)
+    for field in fields(table):
+        if _is_table(inner := hints[field.name]):
+            yield f"## [{prefix}{field.name}]"
+            told = _cell(inspect.cleandoc(inner.__doc__ or "").partition(": ")[2])
+            yield told[:1].upper() + told[1:]
+            yield from _setting_tables(inner, f"{prefix}{field.name}.")
 
 
 def _setting_table(listed: list[FieldInfo], hints: dict[str, Any], prefix: str) -> str:
@@ -108,7 +122,8 @@ def _setting_table(listed: list[FieldInfo], hints: dict[str, Any], prefix: str) 
         default = field.default_factory() if field.default is msgspec.NODEFAULT else field.default
         variable = "DEMUR_" + (prefix + field.name).replace(".", "_").upper()
         (meta,) = hints[field.name].__metadata__
-        rows.append((f"`{field.name}`", f"`{json.dumps(default)}`", f"`{variable}`", meta.description))
+        named = "" if _is_list_of_tables(hints[field.name]) else f"`{variable}`"
+        rows.append((f"`{field.name}`", f"`{json.dumps(default)}`", named, meta.description))
     return _table(("setting", "default", "environment", "meaning"), rows)
 
 
@@ -157,6 +172,10 @@ def _null(text: str) -> str:
 
 def _is_table(hint: Any) -> bool:
     return isinstance(hint, type) and issubclass(hint, Struct)
+
+
+def _is_list_of_tables(hint: Any) -> bool:
+    return any(get_origin(inner) is dict for inner in get_args(get_args(hint)[0]))
 
 
 def _type(hint: Any) -> str:

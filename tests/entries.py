@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 
 from schemas.labels import Kind, Result
-from schemas.records import Attempt, Entry, Refusal, Segment, Traffic
+from schemas.records import Attempt, Entry, Pin, Refusal, Segment, Traffic
 
 HOUR = Traffic(hour="2026-11-23T14", model="claude-opus-5", outcome="refused")
 
@@ -33,6 +33,19 @@ def refusal(n: int, **fields: Any) -> Refusal:
         "confidence": 1.0,
     }
     return Refusal(**(given | fields))
+
+
+def pin(key: str = "k", **fields: Any) -> Pin:
+    """A conversation that another model answers, in a year that has not ended."""
+    given: dict[str, Any] = {
+        "key": key,
+        "session_id": "s",
+        "model": "claude-opus-5",
+        "answered_by": "claude-opus-4-8",
+        "at": "2099-11-23T14:00:00.000Z",
+        "until": "2099-11-23T15:00:00.000Z",
+    }
+    return Pin(**(given | fields))
 
 
 def key(content: bytes) -> str:

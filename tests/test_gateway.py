@@ -9,8 +9,8 @@ import pytest
 from answers import ANSWER, MID, REFUSAL, STOP
 from gateways import Kept, gateway
 from proxy import drive
+from proxy.core.commands import Chunk, Command, Event, Open, Opened, Read, Relay, Respond, Write
 from proxy.core.exchange import Exchange, Watcher
-from proxy.core.relay import Chunk, Command, Event, Open, Opened, Read, Relay, Respond, Write
 from proxy.gateway import Gateway, ListenError
 from proxy.upstream import Upstream, UpstreamError
 from schemas.labels import Result, Stage

@@ -59,9 +59,9 @@ def test_the_environment_reaches_into_tables_and_lists(config: Path, monkeypatch
 
 
 def test_what_a_later_version_brings_is_named_and_changes_nothing(config: Path) -> None:
-    config.write_text("[retry]\nenabled = true\n[[retry.fallback]]\nmodel = 'x'\n[prices]\n")
+    config.write_text("[prices]\nclaude-opus-5 = 5\n[exemption]\napproved_on = ''\n")
     in_force = load(str(config))
-    assert in_force.planned == ["retry", "prices"]
+    assert in_force.planned == ["exemption", "prices"]
     assert in_force.settings == load().settings
 
 

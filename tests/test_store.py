@@ -8,20 +8,25 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from msgspec import Struct, to_builtins
+from msgspec import Struct, msgpack, to_builtins
 from sqlite_utils import Database
 
-from entries import HOUR, disk, entry, key, name, python, refusal, remount
+from entries import HOUR, disk, entry, key, name, pin, python, refusal, remount
+from proxy.adoption import move
+from proxy.core.exchange import stamp
+from proxy.database import NoDatabaseError
 from proxy.packed import dump, pack
 from proxy.spool import Spool, spool_folder
 from proxy.store import Advance, Store, StoreError
+from proxy.tables import ATTEMPTS, REFUSALS
 from proxy.upkeep import expire, health, vacuum, verify
-from schemas.labels import Kind, Verdict
+from schemas.labels import Kind, Outcome, Result, Verdict
 from schemas.migrations import migrations
-from schemas.records import Attempt, Entry, Refusal, Segment, Traffic
+from schemas.records import Attempt, Entry, Pin, Refusal, Rephrasing, Segment, Traffic, Update
 
 posix = pytest.mark.skipif(sys.platform == "win32", reason="POSIX permissions")
 
@@ -45,12 +50,19 @@ def mode(path: Path) -> int:
 
 
 @pytest.mark.parametrize(
-    ("table", "record"),
-    [("refusals", Refusal), ("attempts", Attempt), ("refusal_segments", Segment), ("traffic", Traffic)],
+    ("table", "record", "more"),
+    [
+        ("refusals", Refusal, set()),
+        ("attempts", Attempt, {"refusal_id"}),
+        ("refusal_segments", Segment, {"refusal_id"}),
+        ("traffic", Traffic, {"n"}),
+        ("rephrasings", Rephrasing, {"refusal_id"}),
+        ("pins", Pin, set()),
+    ],
 )
-def test_every_field_of_a_record_is_a_column(table: str, record: type[Struct], store: Store) -> None:
+def test_every_field_of_a_record_is_a_column(table: str, record: type[Struct], more: set[str], store: Store) -> None:
     columns = {column.name for column in store.db.table(table).columns}
-    assert columns - {"refusal_id"} - ({"n"} if record is Traffic else set()) == set(record.__struct_fields__)
+    assert columns == set(record.__struct_fields__) | more
 
 
 @posix
@@ -91,9 +103,9 @@ def test_processes_that_open_a_new_file_at_once_all_can(path: Path) -> None:
             process.stdin.write("\n")
             process.stdin.flush()
         versions = {process.communicate()[0] for process in opening}
-        assert versions == {"m004_spools\n"}
+        assert versions == {"m005_retries\n"}
         with Store.open(file) as store:
-            assert len(migrations.applied(store.db)) == 4
+            assert len(migrations.applied(store.db)) == 5
 
 
 def test_a_file_that_another_process_is_writing_is_waited_for(path: Path) -> None:
@@ -109,7 +121,7 @@ def test_a_file_that_another_process_is_writing_is_waited_for(path: Path) -> Non
         opening.result()
     other.close()
     with Store.open(path, readonly=True) as store:
-        assert store.version() == "m004_spools"
+        assert store.version() == "m005_retries"
 
 
 def test_a_database_of_a_newer_demur_is_refused_and_left_as_it_is(path: Path) -> None:
@@ -133,8 +145,48 @@ def test_a_database_of_an_older_demur_is_brought_up_to_date_with_what_it_holds(p
     with pytest.raises(StoreError, match="older demur: open it once with a command that writes"):
         Store.open(path, readonly=True)
     with Store.open(path) as store:
-        assert store.version() == "m004_spools"
+        assert store.version() == "m005_retries"
         assert store.rows("select key from segments") == [{"key": "k"}]
+
+
+LATER_FIELDS = {
+    "refusals": {"ruling", "turns_elsewhere"},
+    "attempts": {"strategy", "status", "request_id", "message_id", "ms", "why"},
+}
+"""What the records got with m005."""
+
+
+def test_a_database_from_before_retries_loses_nothing_and_can_be_told_what_became_of_its_refusals(path: Path) -> None:
+    given = entry(1, **FULL)
+    rows = {
+        "refusals": REFUSALS.row(given.refusals[0]),
+        "attempts": ATTEMPTS.row(given.attempts[0], refusal_id=name(1)),
+        "witnesses": {"id": name(2), "refusal_id": name(1), "source": "flow"},
+        "losses": {"at": "2026-01-01", "n": 3, "what": "x"},
+    }
+    path.parent.mkdir()
+    with Database(path) as old:
+        migrations.apply(old, stop_before="m005_retries")
+        for table, row in rows.items():
+            old.table(table).insert({name: row[name] for name in row.keys() - LATER_FIELDS.get(table, set())})
+    with Store.open(path) as store:
+        assert to_builtins(store.refusals()) == to_builtins(given.refusals)
+        assert store.attempts(name(1)) == given.attempts
+        assert [loss.n for loss in store.losses()] == [3]
+        asked = Attempt(n=1, by="demur", model="b", outcome=Result.ANSWERED, strategy="fallback", status=200, ms=7)
+        store.apply([Entry(updates=[Update(refusal_id=name(2), ruling="recovered", attempts=[asked])], pins=[pin()])])
+        assert store.find("last").ruling == "recovered"
+        assert store.attempts(name(1)) == [*given.attempts, asked]
+        assert store.pin("k", "2099") == pin()
+        assert all(finding.ok for finding in verify(store))
+
+
+def test_a_database_without_tables_holds_nothing_yet(path: Path) -> None:
+    path.parent.mkdir()
+    path.touch()
+    with pytest.raises(NoDatabaseError, match="nothing has been recorded there yet"):
+        Store.open(path, readonly=True)
+    assert path.read_bytes() == b""
 
 
 @pytest.mark.parametrize("content", [b"this is a text file, and long enough to be taken for one" * 20, b"x"])
@@ -352,6 +404,7 @@ def test_counts_are_added_up(store: Store) -> None:
     store.apply([Entry(traffic=[(other, 4)])])
     assert store.traffic() == [(HOUR, 5), (other, 5)]
     assert store.traffic(since="2026-11-23T15:30:00Z") == [(other, 5)]
+    assert store.traffic("2026-11-24") == []
 
 
 def test_what_earlier_writers_lost_is_kept(store: Store) -> None:
@@ -369,6 +422,217 @@ def test_a_spool_that_someone_else_has_moved_is_not_moved_again(store: Store) ->
     assert [loss.n for loss in store.losses()] == [2, 1, 4]
     store.forget("s")
     assert store.moved("s") == (0, 0)
+
+
+def test_an_entry_that_an_earlier_demur_spooled_is_stored(store: Store, tmp_path: Path) -> None:
+    old = msgpack.decode(dump(pack(entry(1, b"text"))))
+    for record, table in (
+        *((one, "refusals") for one in old["refusals"]),
+        *((one, "attempts") for one in old["attempts"]),
+    ):
+        for later in LATER_FIELDS[table]:
+            del record[later]
+    del old["updates"], old["pins"]
+    with Spool.create(tmp_path) as spool:
+        spool.append(msgpack.encode(old))
+        assert move(store, spool) == 1
+    assert store.losses() == []
+    (kept,) = store.refusals()
+    assert (kept.ruling, kept.turns_elsewhere, store.attempts(kept.id)) == (None, 0, entry(1).attempts)
+
+
+def test_all_that_an_entry_says_goes_through_a_spool(store: Store, tmp_path: Path) -> None:
+    update = Update(refusal_id=name(1), outcome=Outcome.RECOVERED_BY_DEMUR, attempts=[ASKED], rephrasings=[SAID])
+    with Spool.create(tmp_path) as spool:
+        spool.append(dump(pack(entry(1))))
+        spool.append(dump(pack(Entry(updates=[update], pins=[pin()]))))
+        assert move(store, spool) == 2
+    assert store.find(name(1)).outcome == "recovered_by_demur"
+    assert store.attempts(name(1))[1:] == [ASKED]
+    assert store.rephrasings(name(1)) == [SAID]
+    assert store.pins("2099") == [pin()]
+
+
+# What became of a refusal
+
+
+ASKED = Attempt(n=1, by="demur", model="b", outcome=Result.CUT, strategy="fallback", request_id="req_b", why="timeout")
+ANSWERED = Attempt(n=1, by="demur", model="b", outcome=Result.ANSWERED, message_id="msg_b", output_tokens=5)
+SAID = Rephrasing(n=1, strategy="scope-note", original="what was asked", sent="what was asked\n\nwhy")
+
+
+def test_an_update_changes_what_it_names_and_nothing_else(store: Store) -> None:
+    given = [entry(1, **FULL), entry(2)]
+    store.apply(given)
+    store.apply([Entry(updates=[Update(refusal_id=name(1), ruling="tool", turns_elsewhere=2)])])
+    store.apply([Entry(updates=[Update(refusal_id=name(1), turns_elsewhere=3)])])
+    expected = given[0].refusals[0]
+    expected.ruling, expected.turns_elsewhere = "tool", 5
+    assert to_builtins(store.find(name(1))) == to_builtins(expected)
+    assert to_builtins(store.find(name(2))) == to_builtins(given[1].refusals[0]) | {"sources": ["gateway"]}
+    store.apply([Entry(updates=[Update(refusal_id=name(1), outcome=Outcome.RECOVERED_BY_DEMUR, answered_by="b")])])
+    kept = store.find(name(1))
+    assert (kept.outcome, kept.answered_by, kept.ruling) == ("recovered_by_demur", "b", "tool")
+
+
+def test_an_entry_may_bring_a_refusal_and_what_became_of_it_in_order(store: Store) -> None:
+    given = entry(1)
+    given.updates = [Update(refusal_id=name(1), ruling=ruling, attempts=[ASKED]) for ruling in ("hold", "left")]
+    store.apply([pack(given)])
+    assert store.find(name(1)).ruling == "left"
+    assert store.attempts(name(1)) == [*given.attempts, ASKED]
+
+
+@pytest.mark.parametrize("recovered", [one for one in Outcome if one.startswith("recovered")])
+@pytest.mark.parametrize("told", [Outcome.REFUSED, Outcome.UNKNOWN])
+def test_a_recovery_is_not_taken_back(recovered: Outcome, told: Outcome, store: Store) -> None:
+    store.apply([entry(1, outcome=Outcome.REFUSED)])
+    updates = [Update(refusal_id=name(1), outcome=outcome, answered_by="b") for outcome in (recovered, told)]
+    store.apply([Entry(updates=updates)])
+    assert store.find(name(1)).outcome == recovered
+
+
+def test_a_recovery_may_turn_out_to_be_another_one(store: Store) -> None:
+    store.apply([entry(1, outcome=Outcome.RECOVERED_BY_DEMUR)])
+    store.apply([Entry(updates=[Update(refusal_id=name(1), outcome=Outcome.RECOVERED_BY_CLIENT)])])
+    assert store.find(name(1)).outcome == "recovered_by_client"
+
+
+def test_what_is_told_of_a_witness_goes_to_the_refusal(store: Store) -> None:
+    store.apply([entry(1, request_id="req_1"), entry(2, request_id="req_1", source="flow")])
+    store.apply([Entry(updates=[Update(refusal_id=name(2), ruling="off", attempts=[ASKED], rephrasings=[SAID])])])
+    assert store.find(name(1)).ruling == "off"
+    assert store.attempts(name(1))[1:] == [ASKED]
+    assert store.rephrasings(name(1)) == [SAID]
+
+
+def test_what_is_told_of_a_refusal_that_is_not_there_is_dropped(store: Store) -> None:
+    update = Update(refusal_id=name(9), outcome=Outcome.REFUSED, attempts=[ASKED], rephrasings=[SAID])
+    assert store.apply([Entry(updates=[update], traffic=[(HOUR, 1)], pins=[pin()])]) == 0
+    assert store.losses() == []
+    assert store.rows("select * from attempts") == []
+    assert store.traffic() == [(HOUR, 1)]
+    assert store.pins("2099") == [pin()]
+
+
+def test_an_attempt_takes_the_place_of_the_one_with_its_number(store: Store) -> None:
+    store.apply([entry(1)])
+    for attempt in (ASKED, ANSWERED):
+        store.apply([Entry(updates=[Update(refusal_id=name(1), attempts=[attempt])])])
+    assert store.attempts(name(1)) == [*entry(1).attempts, ANSWERED]
+
+
+def test_an_attempt_without_a_number_becomes_the_last_with_what_it_rephrased(store: Store) -> None:
+    bare = entry(2)
+    bare.attempts = []
+    store.apply([entry(1), bare])
+    loose = msgspec.structs.replace(ASKED, n=-1)
+    said = msgspec.structs.replace(SAID, n=-1)
+    for refusal_id in (name(1), name(2)):
+        for _ in range(2):
+            store.apply([Entry(updates=[Update(refusal_id=refusal_id, attempts=[loose], rephrasings=[said])])])
+        store.apply([Entry(updates=[Update(refusal_id=refusal_id, attempts=[loose, loose])])])
+    assert [attempt.n for attempt in store.attempts(name(1))] == [0, 1, 2, 3, 4]
+    assert [attempt.n for attempt in store.attempts(name(2))] == [1, 2, 3, 4]
+    assert [one.n for one in store.rephrasings(name(1))] == [1, 2]
+
+
+def test_what_was_rephrased_stands_side_by_side_in_order_and_goes_with_its_refusal(store: Store) -> None:
+    store.apply([entry(1), entry(2, at="2026-01-01T00:00:00.000Z")])
+    second = Rephrasing(n=2, strategy="trim", original="a\ud7ff", sent="")
+    for n in (1, 2):
+        store.apply([Entry(updates=[Update(refusal_id=name(n), rephrasings=[second, SAID])])])
+    assert store.rephrasings(name(1)) == store.rephrasings(name(2)) == [SAID, second]
+    expire(store, "2026-06-01T00:00:00.000Z")
+    assert store.rephrasings(name(1)) == [SAID, second]
+    assert store.rephrasings(name(2)) == []
+
+
+def test_an_update_that_cannot_be_stored_takes_its_entry_along_and_no_other(store: Store) -> None:
+    bad = Entry(
+        updates=[Update(refusal_id=name(1), ruling="off"), Update(refusal_id=name(1), turns_elsewhere=1 << 70)],
+        pins=[pin()],
+    )
+    late = Entry(updates=[Update(refusal_id=name(1), ruling="hold")], pins=[pin("b"), pin("c", answered_by="\ud800")])
+    good = Entry(updates=[Update(refusal_id=name(1), turns_elsewhere=1)], pins=[pin("d")])
+    assert store.apply([entry(1), bad, late, good]) == 2
+    kept = store.find(name(1))
+    assert (kept.ruling, kept.turns_elsewhere) == (None, 1)
+    assert [one.key for one in store.pins("2099")] == ["d"]
+
+
+# Pins
+
+
+def test_a_pin_is_set_moved_and_read_the_newest_first(store: Store) -> None:
+    full = pin("b", agent_id="a", turns=3, refusal_id=name(9), at="2099-11-23T14:00:01.000Z")
+    store.apply([Entry(pins=[pin("a"), full, pin("c")])])
+    assert store.pins("2099-11-23T14:00:00.000Z") == [full, pin("a"), pin("c")]
+    moved = pin("a", turns=1, until="2099-11-23T16:00:00.000Z")
+    store.apply([Entry(pins=[moved])])
+    assert store.pin("a", "2099-11-23T15:00:00.000Z") == moved
+    assert store.pins("2099-11-23T15:00:00.000Z") == [moved]
+    assert store.pin("d", "2099") is None
+
+
+def test_a_pin_that_has_ended_is_not_read_and_goes_with_what_is_too_old(store: Store) -> None:
+    ended = pin("a", at="2026-01-01T00:00:00.000Z", until="2026-01-01T01:00:00.000Z")
+    store.apply([Entry(pins=[ended, pin("b")])])
+    assert store.pin("a", "2026-01-01T00:59:59.999Z") == ended
+    assert store.pin("a", "2026-01-01T01:00:00.000Z") is None
+    expire(store, "1970-01-01T00:00:00.000Z")
+    assert store.pins("") == [pin("b")]
+
+
+@pytest.mark.parametrize(
+    ("told", "kept"),
+    [
+        ({"turns": 2, "at": "2099-11-23T14:30"}, {"turns": 4, "refusal_id": "r"}),
+        ({"turns": 5, "at": "2099-11-23T13:00"}, {"turns": 5, "at": "2099-11-23T13:00", "refusal_id": "r"}),
+        (
+            {"until": "2099-11-23T16:00", "refusal_id": "s"},
+            {"turns": 4, "until": "2099-11-23T16:00", "refusal_id": "r"},
+        ),
+        ({"answered_by": "b", "at": "2099-11-23T14:30"}, {"answered_by": "b", "at": "2099-11-23T14:30"}),
+        ({"at": "2099-11-23T15:00:00.000Z", "turns": 1}, {"at": "2099-11-23T15:00:00.000Z", "turns": 1}),
+    ],
+    ids=["behind", "ahead", "moved", "another model", "ended meanwhile"],
+)
+def test_a_pin_goes_on_unless_it_begins_anew(told: dict[str, Any], kept: dict[str, Any], store: Store) -> None:
+    store.apply([Entry(pins=[pin(turns=4, refusal_id="r")])])
+    store.apply([Entry(pins=[pin(**told)])])
+    assert store.pin("k", "2099") == pin(**kept)
+
+
+def test_the_last_pin_of_a_key_in_an_entry_counts(store: Store) -> None:
+    store.apply([Entry(pins=[pin(answered_by="a", turns=7), pin(answered_by="b", turns=1)])])
+    assert store.pins("2099") == [pin(answered_by="b", turns=1)]
+
+
+def test_pins_are_removed_by_key_or_all_and_can_be_set_again(store: Store) -> None:
+    ended = pin("e", until="2026-01-01T00:00:00.000Z")
+    store.apply([Entry(pins=[pin("a"), pin("b"), pin("c"), pin("d"), ended])])
+    assert store.unpin(["a", "c", "x", "e"]) == 2
+    assert [one.key for one in store.pins("2099")] == ["b", "d"]
+    assert store.unpin([]) == 0
+    assert store.unpin(None) == 2
+    assert store.pins("") == []
+    assert store.unpin(None) == 0
+    store.apply([Entry(pins=[pin("a", turns=9)])])
+    assert store.pins("2099") == [pin("a", turns=9)]
+
+
+def test_when_a_pin_was_removed_is_known_until_it_would_have_ended(store: Store) -> None:
+    store.apply([Entry(pins=[pin("a"), pin("b")])])
+    before = stamp(time.time())
+    store.unpin(["a"])
+    assert before <= (store.unpinned("a") or "") <= stamp(time.time())
+    assert store.unpinned("b") is None
+    expire(store, "2026-06-01T00:00:00.000Z")
+    assert store.unpinned("a")
+    store.db.execute("update unpinned set until = '2026-01-01T00:00:00.000Z'")
+    expire(store, "1970-01-01T00:00:00.000Z")
+    assert store.unpinned("a") is None
 
 
 # Reading
@@ -413,6 +677,34 @@ def test_a_name_that_fits_several_says_how_many_and_which(store: Store) -> None:
     store.apply([entry(n) for n in range(1, 5)])
     with pytest.raises(StoreError, match=f"01JD may mean 4 refusals .{name(1)}, {name(2)}, {name(3)}, ....: say more"):
         store.find("01JD")
+
+
+def test_a_person_s_word_holds_for_all_that_has_the_same_fingerprint(store: Store) -> None:
+    verdicts = {
+        "f": (Verdict.UNKNOWN, Verdict.CORRECT),
+        "g": (Verdict.FALSE_POSITIVE, Verdict.UNSURE),
+        None: ("correct",),
+    }
+    found = [(fingerprint, verdict) for fingerprint, given in verdicts.items() for verdict in given]
+    store.apply([entry(n, fingerprint=f, verdict=Verdict(verdict)) for n, (f, verdict) in enumerate(found)])
+    assert store.judged_correct("f")
+    assert not store.judged_correct("g")
+    assert not store.judged_correct("")
+
+
+def test_only_what_demur_asked_again_since_then_counts(store: Store) -> None:
+    store.apply([entry(n, session_id=session) for n, session in enumerate(["s", "s", "t", None])])
+    by = {"demur": ("fallback", "scope-note", None, "sticky"), "client": (None,), "api": ("fallback",)}
+    asked = [
+        Attempt(n=-1, by=who, model="b", outcome=Result.REFUSED, strategy=strategy)
+        for who, strategies in by.items()
+        for strategy in strategies
+    ]
+    store.apply([Entry(updates=[Update(refusal_id=name(n), attempts=asked) for n in range(4)])])
+    assert store.attempts_since("s", "2099-11-23T14:00:00.324Z") == 6
+    assert store.attempts_since("s", "2099-11-23T14:00:01.324Z") == 3
+    assert store.attempts_since("t", "2099") == 3
+    assert store.attempts_since("t", "2100") == store.attempts_since("u", "2099") == 0
 
 
 def test_short_ids_are_as_short_as_they_can_be_and_mean_one_refusal(store: Store) -> None:
@@ -503,7 +795,7 @@ def test_a_sound_store_is_told_to_be_sound(store: Store, path: Path) -> None:
     store.apply([entry(1)])
     report = health(path)
     assert [finding for finding in report.findings if not finding.ok] == []
-    assert report.version == "m004_spools"
+    assert report.version == "m005_retries"
     assert {finding.name for finding in report.findings} == {
         "database", "writing", "spools", "space", "privacy", "losses",
     }  # fmt: skip

@@ -10,10 +10,11 @@ from typing import Any
 from proxy.capture import watcher
 from proxy.gateway import Gateway
 from proxy.keeper import Keeper
+from proxy.recall import Recall
 from proxy.settings import InForce, address
 from proxy.upstream import Upstream
 from proxy.writer import Writer
-from schemas.records import Refusal
+from schemas.records import Pin, Refusal, Update
 
 
 def run_loop[T](main: Coroutine[Any, Any, T]) -> T:
@@ -27,13 +28,24 @@ def run_loop[T](main: Coroutine[Any, Any, T]) -> T:
 
 @asynccontextmanager
 async def serving(
-    in_force: InForce, *, listen: str | None = None, tell: Callable[[Refusal], None] | None = None
+    in_force: InForce,
+    *,
+    listen: str | None = None,
+    tell: Callable[[Refusal], None] | None = None,
+    follow: Callable[[Update, Pin | None], None] | None = None,
 ) -> AsyncIterator[tuple[Gateway, str]]:
     """A gateway that accepts connections, and its URL. At the end it drains, and the writer writes what there is."""
     settings = in_force.settings
     upstream = Upstream(settings.upstream, ca=settings.upstream_ca, proxy=settings.upstream_proxy)
     writer = Writer(in_force.db, retention_days=settings.capture.retention_days)
-    gateway = Gateway(upstream, Keeper(writer, tell), watcher(settings, "gateway"), max_body=settings.max_body_mb << 20)
+    gateway = Gateway(
+        upstream,
+        Keeper(writer, tell, follow),
+        watcher(settings, "gateway"),
+        max_body=settings.max_body_mb << 20,
+        retry=settings.retry,
+        counsel=Recall(in_force.db),
+    )
     url = await gateway.start(*address(listen or settings.listen))
     await asyncio.to_thread(writer.start)
     try:

@@ -15,11 +15,11 @@ from datetime import UTC, datetime
 from msgspec.structs import replace
 
 from proxy.core import asker
+from proxy.core.answer import Answer
 from proxy.core.context import Split, fingerprint, split, without_content
 from proxy.core.detect import Verdict, answerer, detect, result
 from proxy.core.encoding import Decoder
-from proxy.core.fold import BatchFold, BodyFold, EventStreamFold, Fold, SniffedFold, StreamFold
-from proxy.core.headers import Headers, first, length, values
+from proxy.core.headers import Headers, values
 from proxy.core.redact import Redactor
 from proxy.core.surface import Surface, surface
 from schemas.labels import Outcome, Result
@@ -57,6 +57,8 @@ class Watcher:
     redactor: Redactor = field(default_factory=Redactor)
     content: bool = True
     """Whether the declined request is kept, or only its segment map."""
+    ruling: str | None = None
+    """Why nothing is asked again, where that is so for all of them: a ``Ruling``."""
 
     def exchange(self, method: bytes, target: bytes, headers: Headers) -> "Exchange | None":
         """The onlooker for a request; None where the request is none of ours and is only passed on."""
@@ -74,13 +76,21 @@ class Exchange:
         self._headers = headers
         self._began = watcher.now()
         self._body: list[bytes] = []
-        self._status = 0
-        self._request_id: str | None = None
-        self._decoder, self._encoded = Decoder(()), False
-        self._fold: Fold = BodyFold()
+        self.answer = Answer(surface)
         self._counted = surface is Surface.BATCH_RESULTS
-        self._last = Message()
-        self._whole = False
+        self._parts: Split | None = None
+        self.id = ulid(self._began, watcher.entropy(10))
+        """Of the exchange, and of the first refusal in it."""
+        self.declined: Verdict | None = None
+        """The first, once there is one."""
+        self.ruling = watcher.ruling
+        self.model: str | None = None
+        """The model that was asked, where it was not the client's."""
+        self.outcome: Result | None = None
+        """How it ends for the client, where the answer alone does not tell."""
+        self.answered_by: str | None = None
+        self.open = False
+        """Whether more may come of it than this answer: then it is counted at the end, and not with the refusal."""
 
     def sent(self, data: bytes) -> None:
         """A piece of the request's body, on its way up."""
@@ -88,39 +98,57 @@ class Exchange:
 
     def opened(self, status: int, headers: Headers) -> None:
         """The head of the answer."""
-        self._status = status
-        self._request_id = first(headers, b"request-id") or first(headers, b"x-amzn-requestid")
-        codings = values(headers, b"content-encoding")
-        self._decoder, self._encoded = Decoder(codings), bool(codings)
-        self._fold = _fold(self._surface, status, headers, None if codings else length(headers))
+        self.answer.opened(status, headers)
 
     def feed(self, data: bytes) -> Maker | None:
         """A piece of the answer's body, about to go down. Gives a maker where it completes a message that was declined."""
-        messages = self._fold.feed(self._decoder.feed(data) if self._encoded else data)
+        messages = self.answer.feed(data)
         return self._weigh(messages) if messages else None
 
     def finish(self, *, whole: bool) -> Maker | None:
         """The end of the answer; ``whole`` False where it was cut or the client left."""
-        self._whole = whole
-        return self._weigh(self._fold.close())
+        return self._weigh(self.answer.finish(whole=whole))
+
+    def request(self) -> bytes:
+        """The request's body, decoded where the client had compressed it."""
+        body = b"".join(self._body)
+        decoder = Decoder(values(self._headers, b"content-encoding"))
+        plain = decoder.feed(body)
+        return body if decoder.failed else plain
+
+    def who(self) -> asker.Asker:
+        """Who asked, secrets taken out."""
+        who = self._asker()
+        return who if _is_plain(who) else self._cleaned(who)
+
+    def fingerprint(self) -> str | None:
+        """Of the request. Takes milliseconds."""
+        parts = self._split()
+        return fingerprint(parts.segments) if parts else None
+
+    def clean(self, said: str) -> str:
+        """A text without secrets."""
+        return self._watcher.redactor.text(said)[0]
+
+    def now(self) -> float:
+        """Seconds since 1970."""
+        return self._watcher.now()
 
     def traffic(self) -> Traffic | None:
         """The exchange's place in the traffic counts, unless an entry has carried it already."""
         if self._counted:
             return None
         self._counted = True
-        who = self._asker()
-        return self._traffic(who if _is_plain(who) else self._cleaned(who), self._last, self._result(self._last, None))
+        return self._traffic(self.who(), self.answer.message, self._result(self.answer.message, self.declined))
 
     def _weigh(self, messages: list[Message]) -> Maker | None:
-        found = []
-        for message in messages:
-            self._last = message
-            if (verdict := detect(message)) is not None:
-                found.append((message, verdict))
+        found = [(message, verdict) for message in messages if (verdict := detect(message)) is not None]
         if not found:
             return None
-        elapsed, counted, self._counted = self._watcher.now() - self._began, self._counted, True
+        self.declined = self.declined or found[0][1]
+        elapsed = self._watcher.now() - self._began
+        counted = self._counted or self.open
+        self._counted = self._counted or not counted
         return lambda: self._entry(found, elapsed, counted=counted)
 
     def _entry(self, found: list[tuple[Message, Verdict]], elapsed: float, *, counted: bool) -> Entry:
@@ -128,7 +156,9 @@ class Exchange:
         parts = self._split()
         message, verdict = found[0]
         entry = Entry(
-            refusals=[self._refusal(who, message, verdict, parts, elapsed) for message, verdict in found],
+            refusals=[
+                self._refusal(who, n, message, verdict, parts, elapsed) for n, (message, verdict) in enumerate(found)
+            ],
             attempts=verdict.attempts,
         )
         if parts is not None:
@@ -139,11 +169,11 @@ class Exchange:
         return entry
 
     def _refusal(
-        self, who: asker.Asker, message: Message, verdict: Verdict, parts: Split | None, elapsed: float
+        self, who: asker.Asker, n: int, message: Message, verdict: Verdict, parts: Split | None, elapsed: float
     ) -> Refusal:
         watcher = self._watcher
         return Refusal(
-            id=ulid(self._began, watcher.entropy(10)),
+            id=ulid(self._began, watcher.entropy(10)) if n else self.id,
             at=stamp(self._began),
             source=watcher.source,
             sources=[watcher.source],
@@ -151,10 +181,10 @@ class Exchange:
             evidence=verdict.evidence,
             confidence=verdict.confidence,
             category=verdict.category,
-            explanation=self._clean(verdict.explanation),
+            explanation=self.clean(verdict.explanation) if verdict.explanation else verdict.explanation,
             stage=verdict.stage,
             ms_to_refusal=None if self._surface is Surface.BATCH_RESULTS else int(elapsed * 1000),
-            model=who.model or message.model,
+            model=self.model or who.model or message.model,
             answered_by=verdict.answered_by,
             outcome=Outcome(verdict.outcome),
             request_id=self._request_id_of(message),
@@ -168,7 +198,7 @@ class Exchange:
             user=who.user,
             project=who.project,
             fingerprint=fingerprint(parts.segments) if parts else None,
-            status=self._status or None,
+            status=self.answer.status or None,
             streamed=who.streamed,
             output_tokens=verdict.usage.output_tokens,
             input_tokens=verdict.usage.input_tokens,
@@ -177,49 +207,45 @@ class Exchange:
             exact=parts.exact if parts and watcher.content else None,
             replacements=parts.replacements if parts else 0,
             headers=asker.kept_headers(self._headers, watcher.redactor),
+            ruling=self.ruling,
         )
 
     def _request_id_of(self, message: Message) -> str | None:
-        return message.request_id if self._surface is Surface.BATCH_RESULTS else self._request_id or message.request_id
-
-    def _clean(self, said: str | None) -> str | None:
-        return self._watcher.redactor.text(said)[0] if said else said
+        own = None if self._surface is Surface.BATCH_RESULTS else self.answer.request_id
+        return own or message.request_id
 
     def _asker(self) -> asker.Asker:
-        return asker.asker(self._target, self._headers, self._request())
+        return asker.asker(self._target, self._headers, self.request())
 
     def _cleaned(self, who: asker.Asker) -> asker.Asker:
         """A secret may stand where nobody expects one: in a session's id, in the name of a folder."""
         texts = {name: value for name in _TOLD if (value := getattr(who, name))}
-        return replace(who, **{name: self._clean(value) for name, value in texts.items()})
+        return replace(who, **{name: self.clean(value) for name, value in texts.items()})
 
     def _split(self) -> Split | None:
-        return None if self._surface is Surface.BATCH_RESULTS else split(self._request(), self._watcher.redactor)
-
-    def _request(self) -> bytes:
-        """The request's body, decoded where the client had compressed it."""
-        body = b"".join(self._body)
-        decoder = Decoder(values(self._headers, b"content-encoding"))
-        plain = decoder.feed(body)
-        return body if decoder.failed else plain
+        if self._parts is None and self._surface is not Surface.BATCH_RESULTS:
+            self._parts = split(self.request(), self._watcher.redactor)
+        return self._parts
 
     def _result(self, message: Message, verdict: Verdict | None) -> Result:
-        if verdict is None and (self._decoder.failed or self._fold.failed):
+        if self.outcome is not None:
+            return self.outcome
+        if verdict is None and self.answer.unread:
             return Result.UNREADABLE
-        if verdict is None and self._status >= 400:
+        if verdict is None and self.answer.status >= 400:
             return Result.ERROR
         if verdict is None and self._surface is Surface.COUNT_TOKENS:
             return Result.ANSWERED
         found = result(message, verdict)
-        unread = found is Result.CUT and self._whole and message.where == "message"
+        unread = found is Result.CUT and self.answer.whole and message.where == "message"
         return Result.UNREADABLE if unread else found
 
     def _traffic(self, who: asker.Asker, message: Message, outcome: Result) -> Traffic:
-        answered = outcome in {Result.ANSWERED, Result.RECOVERED_BY_API}
+        answered = outcome in {Result.ANSWERED, Result.RECOVERED_BY_API, Result.RECOVERED_BY_DEMUR}
         return Traffic(
             hour=stamp(self._began)[:13],
             model=who.model or "",
-            answered_by=(answerer(message) or "") if answered else "",
+            answered_by=(self.answered_by or answerer(message) or "") if answered else "",
             client=who.client or "",
             client_version=who.client_version or "",
             entrypoint=who.entrypoint or "",
@@ -232,12 +258,3 @@ class Exchange:
 def _is_plain(who: asker.Asker) -> bool:
     """Whether names are too short to hide a secret, as all real ones are: this runs for every request."""
     return all(len(name) < _LONG for name in (who.model, who.client, who.client_version, who.entrypoint) if name)
-
-
-def _fold(surface: Surface, status: int, headers: Headers, size: int | None) -> Fold:
-    kind = (first(headers, b"content-type") or "").lower()
-    if surface is Surface.BATCH_RESULTS and status < 300:
-        return BatchFold()
-    if "amazon.eventstream" in kind:
-        return EventStreamFold()
-    return StreamFold() if "event-stream" in kind else SniffedFold(size)

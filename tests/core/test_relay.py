@@ -7,9 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from answers import ANSWER, MID, REFUSAL
-from proxy.core.exchange import Exchange, Watcher
-from proxy.core.headers import Headers
-from proxy.core.relay import (
+from proxy.core.commands import (
     Abort,
     Chunk,
     Command,
@@ -27,9 +25,10 @@ from proxy.core.relay import (
     Respond,
     Unreached,
     Write,
-    plain,
-    relay,
 )
+from proxy.core.exchange import Exchange, Watcher
+from proxy.core.headers import Headers
+from proxy.core.relay import plain, relay
 from schemas.labels import Result
 
 ASK = Open(b"POST", b"/v1/messages?beta=true", ((b"Host", b"x"),))

@@ -1,0 +1,128 @@
+"""What an entry changes in the tables, within the transaction that its caller has begun.
+
+A refusal whose id is known is not stored again, and a second witness of one (same request id, same kind, another source) is
+added to its ``sources``; what is told of the witness later goes to the refusal. What is told of a refusal that is not there
+(it has expired, or was never taken) is dropped.
+"""
+
+import sqlite3
+
+import msgspec
+import zstandard
+
+from proxy.packed import Packed
+from proxy.tables import ATTEMPTS, COUNT, NOW, PINS, REFUSALS, REPHRASINGS, SEGMENTS
+from schemas.records import Attempt, Refusal, Update
+
+_UPDATE = """
+    update refusals set
+        outcome = iif(outcome like 'recovered%' and :outcome not like 'recovered%', outcome, coalesce(:outcome, outcome)),
+        answered_by = coalesce(:answered_by, answered_by), ruling = coalesce(:ruling, ruling),
+        turns_elsewhere = turns_elsewhere + :turns_elsewhere
+    where id = :id
+"""
+_GOES_ON = "answered_by = excluded.answered_by and until > excluded.at"
+"""Whether a pin is the one that stands there already: another model, or one set after the old had ended, begins anew."""
+_SET_PIN = f"""
+    {PINS.insert} on conflict (key) do update set
+        session_id = excluded.session_id, agent_id = excluded.agent_id, model = excluded.model,
+        answered_by = excluded.answered_by, until = excluded.until,
+        at = iif({_GOES_ON}, min(at, excluded.at), excluded.at),
+        turns = iif({_GOES_ON}, max(turns, excluded.turns), excluded.turns),
+        refusal_id = iif({_GOES_ON}, coalesce(refusal_id, excluded.refusal_id), excluded.refusal_id)
+"""
+
+
+def add(connection: sqlite3.Connection, entry: Packed) -> None:
+    """Adds and changes all that the entry says. Raises what SQLite raises, and then its caller takes it back."""
+    for n, refusal in enumerate(entry.refusals):
+        if _add_refusal(connection, refusal) and n == 0:
+            _add_request(connection, refusal.id, entry)
+    counts = [(*msgspec.structs.astuple(traffic), n) for traffic, n in entry.traffic]
+    connection.executemany(COUNT, counts)
+    for update in entry.updates:
+        _update(connection, update)
+    connection.executemany(_SET_PIN, map(PINS.row, entry.pins))
+    lose(connection, entry.lost, "could not be written")
+
+
+def lose(connection: sqlite3.Connection, n: int, what: str) -> None:
+    """Counts records that were not kept."""
+    if n:
+        connection.execute(f"insert into losses values ({NOW}, ?, ?)", [n, what])  # noqa: S608 a constant
+
+
+def _add_refusal(connection: sqlite3.Connection, refusal: Refusal) -> bool:
+    """Whether it is new."""
+    if _stored_as(connection, refusal.id) or _fetched_before(connection, refusal):
+        return False
+    twins = connection.execute(
+        "select id, sources from refusals where request_id = ? and kind = ? and coalesce(session_id = ?, true)"
+        " order by category is not ?, id",
+        [refusal.request_id, refusal.kind, refusal.session_id, refusal.category],
+    )
+    for twin, text in twins.fetchall():
+        sources = msgspec.json.decode(text, type=list[str])
+        if refusal.source not in sources:
+            _add_witness(connection, refusal, twin, [*sources, refusal.source])
+            return False
+    row = REFUSALS.row(refusal)
+    if not refusal.sources:
+        row["sources"] = msgspec.json.encode([refusal.source]).decode()
+    connection.execute(REFUSALS.insert, row)
+    return True
+
+
+def _stored_as(connection: sqlite3.Connection, name: str) -> str | None:
+    """The id of the row that holds a refusal: its own, or that of the refusal which it is a witness of."""
+    known = "select id from refusals where id = :id union select refusal_id from witnesses where id = :id"
+    found = connection.execute(known, {"id": name}).fetchone()
+    return found and str(found[0])
+
+
+def _fetched_before(connection: sqlite3.Connection, refusal: Refusal) -> bool:
+    """The results of a batch may be fetched any number of times; they have no request id, but a message's."""
+    known = "select 1 from refusals where message_id = ? and evidence = ?"
+    batch = refusal.evidence.startswith("batch.")
+    return batch and connection.execute(known, [refusal.message_id, refusal.evidence]).fetchone() is not None
+
+
+def _add_witness(connection: sqlite3.Connection, refusal: Refusal, twin: str, sources: list[str]) -> None:
+    text = msgspec.json.encode(sources).decode()
+    connection.execute("update refusals set sources = ? where id = ?", [text, twin])
+    connection.execute("insert into witnesses values (?, ?, ?)", [refusal.id, twin, refusal.source])
+
+
+def _add_request(connection: sqlite3.Connection, refusal_id: str, entry: Packed) -> None:
+    attempts = [ATTEMPTS.row(attempt, refusal_id=refusal_id) for attempt in entry.attempts]
+    connection.executemany(ATTEMPTS.insert, attempts)
+    segments = [SEGMENTS.row(segment, refusal_id=refusal_id) for segment in entry.segments]
+    connection.executemany(SEGMENTS.insert, segments)
+    contents = [(key, blob, zstandard.frame_content_size(blob)) for key, blob in entry.contents.items()]
+    connection.executemany("insert into segments values (?, ?, ?) on conflict do nothing", contents)
+    if entry.skeleton is not None:
+        connection.execute("insert into bodies values (?, ?)", [refusal_id, entry.skeleton])
+
+
+def _update(connection: sqlite3.Connection, update: Update) -> None:
+    refusal_id = _stored_as(connection, update.refusal_id)
+    if refusal_id is None:
+        return
+    names = ("outcome", "answered_by", "ruling", "turns_elsewhere")
+    connection.execute(_UPDATE, {"id": refusal_id} | {name: getattr(update, name) for name in names})
+    last = -1
+    for attempt in update.attempts:
+        last = _add_attempt(connection, refusal_id, attempt)
+    for rephrasing in update.rephrasings:
+        n = rephrasing.n if rephrasing.n >= 0 else last
+        connection.execute(REPHRASINGS.replace, REPHRASINGS.row(rephrasing, refusal_id=refusal_id, n=n))
+
+
+def _add_attempt(connection: sqlite3.Connection, refusal_id: str, attempt: Attempt) -> int:
+    """Its place. The last is never 0, where the first try stands, whether that was recorded or not."""
+    n = attempt.n
+    if n < 0:
+        last = "select coalesce(max(n), 0) + 1 from attempts where refusal_id = ?"
+        n = int(connection.execute(last, [refusal_id]).fetchone()[0])
+    connection.execute(ATTEMPTS.replace, ATTEMPTS.row(attempt, refusal_id=refusal_id, n=n))
+    return n

@@ -1,0 +1,201 @@
+"""One hop: a request to one model of the chain, and its answer as far as it goes.
+
+A hop that fails (it cannot be reached, has an error status, breaks off or stays silent before any output) leaves nothing on the wire. A target
+that rejects the appended turn is asked once more without it. What a 400 says of a field is remembered for the process: see ``fitness``.
+"""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from proxy.core.answer import Answer
+from proxy.core.commands import Chunk, End, Event, Failed, Late, Note, Open, Opened, Read, Step, Tell
+from proxy.core.fitness import Unfit, learnable
+from proxy.core.graft import Graft
+from proxy.core.headers import Headers, first
+from proxy.core.hop import Hop, armed_headers, continuation, hop
+from proxy.core.ledger import Ledger
+from proxy.core.marked import Marked
+from proxy.core.passage import Ending, Left, Leg, Passage
+from proxy.core.plan import Plan
+from proxy.core.splice import CAPACITY, Reader, Refused, Wire
+from proxy.core.through import Through
+from proxy.core.whole import Whole
+from schemas.labels import Result, Ruling, Strategy
+
+HEAD_S = 45.0
+"""How long a hop's head may take, in seconds."""
+TOTAL_S = 600.0
+"""How long a hop's whole answer may take, in seconds."""
+ERROR_S = 5.0
+"""How long the body of a failed hop is read, in seconds."""
+LARGEST_ERROR = 64 * 1024
+"""How much of it, in bytes."""
+
+type Entry = Mapping[str, Any]
+
+
+class Hops:
+    """All further attempts of one exchange."""
+
+    def __init__(self, plan: Plan, wire: Wire, passage: Passage, ledger: Ledger) -> None:
+        self.sent = 0
+        """How many were sent."""
+        self.lacked: str | None = None
+        """The model of the last, where it failed for want of capacity."""
+        self.resting: str | None = None
+        """The model that the conversation stays on."""
+        self.headers: Headers = armed_headers(plan.request.headers, credit=plan.credit)
+        self._plan, self._wire, self._passage, self._ledger = plan, wire, passage, ledger
+
+    def through(self) -> Through:
+        plain = self._plan.retries and self._plan.wire == "plain"
+        return Through(self._wire, thinking=plain and self._plan.retry.hold == "thinking", graft=plain)
+
+    def bound(self) -> Ruling | None:
+        if self.sent >= self._plan.retry.max_attempts:
+            return Ruling.MAX_ATTEMPTS
+        return Ruling.HOLD if self._plan.clock() >= self._passage.until else None
+
+    def continuation(self, refused: Refused) -> list[dict[str, Any]]:
+        """The appended turn for the attempt after this refusal."""
+        claimed = refused.blocks if refused.claim and refused.token and self._plan.retry.credit else []
+        return continuation([*self._wire.tail, *claimed])
+
+    def try_entry(self, entry: Entry, leg: Leg, refused: Refused) -> Step[tuple[Leg, Ending] | Ruling | None]:
+        """None: this one failed, or cannot take the request; on to the next."""
+        ladder = self._ladder(leg, refused)
+        for blocks in ladder:
+            if (ruling := self.bound()) is not None:
+                return ruling
+            made = self.made(entry, refused.token, blocks)
+            if isinstance(made, Unfit):
+                yield Note("hop.unfit", facts={"model": entry["model"], "why": made.reason})
+                return None
+            event = yield from self._hop(entry, made)
+            if isinstance(event, Opened) and 200 <= event.status < 300:
+                return (yield from self._follow(entry, event, leg, blocks))
+            if not (isinstance(event, Opened) and event.status == 400 and blocks):
+                return None
+        return None
+
+    def _ladder(self, leg: Leg, refused: Refused) -> list[list[dict[str, Any]]]:
+        """The appended turns to try: the newest first; a target that rejects it gets what the one before had got."""
+        if leg.is_whole:
+            return [[]]
+        newest = self.continuation(refused)
+        if self._plan.wire == "plain":
+            text_only = not isinstance(leg.reader, Through) or leg.reader.only_text
+            return [newest] if newest and self._passage.responded and text_only else [[]]
+        return [newest, self._wire.tail] if newest and newest != self._wire.tail else [newest]
+
+    def made(self, entry: Entry, token: str | None = None, blocks: Sequence[dict[str, Any]] = ()) -> Hop | Unfit:
+        return hop(
+            self._plan.body,
+            self.headers,
+            entry,
+            token=token if self._plan.retry.credit else None,
+            continuation=blocks,
+            learned=self._plan.learned.of(str(entry["model"])),
+        )
+
+    def _hop(self, entry: Entry, made: Hop) -> Step[Event]:
+        """One request of a hop, and once more without ``speed`` where only that had no capacity (as the SDK does it)."""
+        event = yield from self._hopped(entry, made)
+        fast = isinstance(event, Opened) and event.status in CAPACITY and "speed" not in entry and _is_fast(made.body)
+        if not fast or self.bound() is not None:
+            return event
+        refused = self._wire.refused
+        slower = self.made({**entry, "speed": None}, refused.token if refused else None, ())
+        return event if isinstance(slower, Unfit) else (yield from self._hopped(entry, slower))
+
+    def _hopped(self, entry: Entry, made: Hop) -> Step[Event]:
+        self.sent += 1
+        session, model = self._plan.asked.who.session_id, str(entry["model"])
+        yield Tell(lambda counsel: counsel.attempted(session))
+        self._ledger.began(model, Strategy.FALLBACK)
+        event = yield from self.open(made, min(HEAD_S, max(0.0, self._passage.until - self._plan.clock())))
+        if not isinstance(event, Opened) or not 200 <= event.status < 300:
+            yield from self._failed(model, event)
+        return event
+
+    def open(self, made: Hop, within: float | None) -> Step[Event]:
+        request = self._plan.request
+        event = yield Open(request.method, request.target, made.headers, made.body, within)
+        if isinstance(event, Failed) and event.left:
+            raise Left
+        return event
+
+    def _failed(self, model: str, event: Event) -> Step[None]:
+        """A hop without an answer: what its status says is recorded, and what its body says of a field is learned."""
+        self.lacked = None
+        if not isinstance(event, Opened):
+            self._ledger.ended(None, Result.ERROR, event.why if isinstance(event, Failed) else "no answer in time")
+            return
+        self.lacked = model if event.status in CAPACITY else None
+        answer = Answer()
+        answer.opened(event.status, event.headers)
+        body = yield from self._error_body(answer)
+        kind = answer.message.problem.type if answer.message.problem else None
+        self._ledger.ended(answer, Result.ERROR, f"HTTP {event.status}" + (f" {kind}" if kind else ""))
+        if (field := learnable(event.status, body)) is not None:
+            self._plan.learned.of(model).add(field)
+            yield Note("hop.learned", facts={"model": model, "field": field})
+
+    def _error_body(self, answer: Answer) -> Step[bytes]:
+        body, until = b"", self._plan.clock() + ERROR_S
+        while isinstance(event := (yield Read(max(0.0, until - self._plan.clock()))), Chunk):
+            answer.feed(event.data)
+            body += event.data
+            if len(body) > LARGEST_ERROR:
+                break
+        if isinstance(event, Failed) and event.left:
+            raise Left
+        answer.finish(whole=isinstance(event, End))
+        return body
+
+    def _follow(
+        self, entry: Entry, head: Opened, leg: Leg, blocks: list[dict[str, Any]]
+    ) -> Step[tuple[Leg, Ending] | None]:
+        """The hop's answer, as far as it goes. None where it broke off before any output."""
+        model = str(entry["model"])
+        answer = Answer()
+        answer.opened(head.status, head.headers)
+        streams = "event-stream" in (first(head.headers, b"content-type") or "").lower()
+        following = Leg(head, self._reader(leg, model, blocks), model, answer, self._plan.clock() + TOTAL_S)
+        if streams is leg.is_whole or following.decoder.failed:
+            self._ledger.ended(answer, Result.UNREADABLE, "its answer has another form than the first one's")
+            return None
+        handing, tail, pending = self._wire.handing, self._wire.tail, len(self._wire.seams)
+        self._wire.seam(model)
+        self._wire.tail = blocks
+        self._passage.answered_by = model
+        ending = yield from self._passage.go(following)
+        if following.shown or following.reader.refused is not None:
+            return following, ending
+        self._wire.handing, self._wire.tail = handing, tail
+        del self._wire.seams[pending:]
+        self._passage.answered_by = self.resting
+        self.lacked = None
+        self._ledger.ended(answer, Result.CUT, _why(ending))
+        return None
+
+    def _reader(self, leg: Leg, model: str, blocks: list[dict[str, Any]]) -> Reader:
+        marked = self._plan.wire == "marked"
+        if leg.is_whole:
+            return Whole(self._wire, model, marked=marked)
+        if marked:
+            return Marked(self._wire, model)
+        if not self._passage.responded:
+            return self.through()
+        open_text = leg.reader.open if isinstance(leg.reader, Through | Graft) else None
+        return Graft(self._wire, open_text, continues=bool(blocks))
+
+
+def _why(ending: Ending) -> str:
+    if isinstance(ending, Failed):
+        return ending.why
+    return "it gave no output in time" if isinstance(ending, Late) else "it ended without an answer"
+
+
+def _is_fast(body: bytes) -> bool:
+    return b'"speed":"fast"' in body

@@ -1,0 +1,160 @@
+"""The way of answers to one client: what is held back and until when, who looks on, and the head that goes before the first byte.
+
+There is one passage for an armed request, and one *leg* of it for each attempt. A leg ends with its answer, or at a refusal, of which
+the client has then been sent nothing.
+"""
+
+from collections.abc import Callable
+
+from proxy.core.answer import Answer
+from proxy.core.commands import Chunk, End, Event, Failed, Late, Note, Opened, Read, Respond, Step, Write
+from proxy.core.encoding import Decoder
+from proxy.core.headers import values
+from proxy.core.heads import armed_head
+from proxy.core.relay import Watched
+from proxy.core.splice import Reader
+from proxy.core.whole import Whole
+
+TAIL_S = 2.0
+"""How long the end of a refused answer is waited for, in seconds; it usually has come already."""
+FOREVER = float("inf")
+
+type Ending = End | Failed | Late
+
+
+class Left(Exception):  # noqa: N818 - nothing went wrong
+    """The client left: nothing more is wanted."""
+
+
+class Leg:
+    """One attempt's answer. ``answer`` looks on; None for the first attempt, at which the exchange does."""
+
+    def __init__(self, head: Opened, reader: Reader, model: str, answer: Answer | None, until: float = FOREVER) -> None:
+        self.head, self.reader, self.model, self.answer = head, reader, model, answer
+        self.until = until
+        """Until when its whole answer must have come."""
+        self.shown = False
+        """Whether the client has been sent anything of it."""
+        codings = values(head.headers, b"content-encoding")
+        self.decoder, self.encoded = Decoder(codings), bool(codings)
+
+    def decode(self, data: bytes) -> bytes:
+        """A piece of its body without content coding."""
+        return self.decoder.feed(data) if self.encoded else data
+
+    @property
+    def is_whole(self) -> bool:
+        """Whether it is no stream."""
+        return isinstance(self.reader, Whole)
+
+
+class Passage:
+    """See the head of the module. ``judge`` is called when a later leg's answer is decided, before its end goes out."""
+
+    def __init__(
+        self, watched: Watched, exchange_id: str, clock: Callable[[], float], judge: Callable[[Leg], Step[None]]
+    ) -> None:
+        self.responded = False
+        self.until = FOREVER
+        """Until when something may be held back."""
+        self.answered_by: str | None = None
+        """The model that answers, where it is not the one that was asked for; for the head."""
+        self.unsent: list[bytes] = []
+        """Of the first leg, while nothing has been sent."""
+        self._watched, self._id, self._clock, self._judge = watched, exchange_id, clock, judge
+
+    def go(self, leg: Leg) -> Step[Ending]:
+        """Gives the client what it may have, until the leg ends or turns out to be declined."""
+        while isinstance(event := (yield from self._read(leg)), Chunk):
+            yield from self._look(leg, event.data)
+            data = leg.decode(event.data)
+            if leg.answer is None and not self.responded:
+                self.unsent.append(data)
+            if self._fails(leg):
+                return Failed("it answered with an error event", reached=True)
+            yield from self.write(leg, leg.reader.feed(data))
+            if leg.reader.refused is not None:
+                return End()
+        return (yield from self._end(leg, event))
+
+    def drain(self, leg: Leg) -> Step[End]:
+        """Takes the end of a refused stream, so that it can be sent after all."""
+        until = self._clock() + TAIL_S
+        while isinstance(event := (yield Read(max(0.0, until - self._clock()))), Chunk):
+            leg.reader.feed(leg.decode(event.data))
+        if isinstance(event, Failed) and event.left:
+            raise Left
+        leg.reader.close(whole=isinstance(event, End))
+        return event if isinstance(event, End) else End()
+
+    def write(self, leg: Leg, data: bytes, *, whole: bool = False, last: bool = False) -> Step[None]:
+        """Sends the client what there is. ``last``: an answer without a single byte still has a head. ``whole``: it is all."""
+        if not data and (self.responded or not last):
+            return
+        if not self.responded:
+            self.responded = True
+            head = self._head(leg, data, whole=whole)
+            yield Respond(head.status, head.reason, head.headers)
+            self.unsent.clear()
+        leg.shown = True
+        if data:
+            yield Write(data)
+
+    def as_it_came(self, head: Opened) -> Opened:
+        """The head of an answer that is passed on as it is."""
+        own = armed_head(head, self._id, self.answered_by, decoded=False, length=None).headers
+        return Opened(
+            head.status, head.reason, (*head.headers, *(pair for pair in own if pair[0].startswith(b"x-demur-")))
+        )
+
+    def _head(self, leg: Leg, data: bytes, *, whole: bool) -> Opened:
+        if leg.is_whole and not whole and not leg.encoded:
+            return self.as_it_came(leg.head)
+        length = len(data) if leg.is_whole and whole else None
+        return armed_head(leg.head, self._id, self.answered_by, decoded=leg.encoded, length=length)
+
+    def _read(self, leg: Leg) -> Step[Event]:
+        event: Event = Late()
+        while isinstance(event, Late):
+            until = leg.until if leg.shown else min(self.until, leg.until)
+            event = yield Read(None if until == FOREVER else max(0.0, until - self._clock()))
+            if not isinstance(event, Late) or leg.answer is not None or leg.shown:
+                break
+            self.until = FOREVER
+            yield from self.write(leg, leg.reader.flush())
+        if isinstance(event, Failed) and event.left:
+            raise Left
+        return event
+
+    def _look(self, leg: Leg, data: bytes) -> Step[None]:
+        if leg.answer is None:
+            if self._watched.look(data):
+                yield from self._watched.found()
+        else:
+            leg.answer.feed(data)
+        yield from self._judged(leg)
+
+    def _judged(self, leg: Leg) -> Step[None]:
+        try:
+            yield from self._judge(leg)
+        except Exception as error:  # noqa: BLE001 - rule zero: what was to be recorded must not cost the answer
+            yield Note("retry.failed", error)
+
+    def _fails(self, leg: Leg) -> bool:
+        """An ``error`` event before any output: this attempt is as good as one that never came."""
+        return leg.answer is not None and not leg.shown and leg.answer.message.problem is not None
+
+    def _end(self, leg: Leg, event: Event) -> Step[Ending]:
+        if not isinstance(event, End | Failed | Late):
+            raise TypeError(f"not the end of an answer: {event!r}")
+        whole = isinstance(event, End)
+        if leg.answer is None:
+            yield from self._watched.finish(whole=whole)
+        else:
+            leg.answer.finish(whole=whole)
+        yield from self._judged(leg)
+        out = leg.reader.close(whole=whole)
+        decided = leg.answer is None or leg.answer.message.stop_reason is not None
+        if leg.reader.refused is None and (leg.shown or decided):
+            yield from self.write(leg, out, whole=whole, last=True)
+        return event

@@ -1,0 +1,301 @@
+"""One armed request from its question to the last byte of its answer: the hop loop, which exists once.
+
+An answer is held back until it shows output. If it turns out to be declined, and the rules allow it, the request is asked again: on each
+permitted model of the chain, in order, until one answers. What the client has been sent by then decides how the next answer may follow
+(``proxy.core.splice``). A hop that fails is passed over. If all fail, or no rule allows one, the refusal stands: the client gets the
+original back, and the record says which rule decided.
+
+Everything is bounded: how long an answer is held back, each hop, the attempts for a request and for a session within an hour. What is
+recorded is recorded before the bytes that tell of it go out. If this code fails, the first answer goes on as it came (rule zero).
+"""
+
+from typing import Any
+
+from proxy.core.answer import Answer
+from proxy.core.commands import (
+    Abort,
+    Ask,
+    Chunk,
+    End,
+    Event,
+    Failed,
+    Finish,
+    Keep,
+    Note,
+    Open,
+    Opened,
+    Read,
+    Relay,
+    Step,
+    Tell,
+    Told,
+)
+from proxy.core.fitness import Unfit
+from proxy.core.graft import Graft
+from proxy.core.headers import first
+from proxy.core.hop import Hop
+from proxy.core.hops import Hops
+from proxy.core.ledger import Ledger, moved, turn_elsewhere
+from proxy.core.marked import Marked
+from proxy.core.passage import Ending, Left, Leg, Passage
+from proxy.core.plan import Plan
+from proxy.core.policy import Declined, asking, chain, first_against
+from proxy.core.relay import Watched, passing, unopened
+from proxy.core.splice import Refused, Wire
+from proxy.core.through import Through
+from proxy.core.whole import Whole
+from schemas.labels import Kind, Outcome, Result, Ruling, Strategy
+from schemas.records import Pin
+
+
+class Armed:
+    """See the head of the module."""
+
+    def __init__(self, plan: Plan, watched: Watched) -> None:
+        assert watched.exchange is not None
+        self._plan, self._watched, self._exchange = plan, watched, watched.exchange
+        self._exchange.open = True
+        self._exchange.ruling = plan.against.ruling if plan.against else None
+        self._ledger = Ledger(self._exchange)
+        self._asked = plan.asked.who.model or ""
+        self._wire = Wire(model=self._asked, secret=plan.credit, guard=plan.guards)
+        self._passage = Passage(watched, self._exchange.id, plan.clock, self._judge)
+        self._hops = Hops(plan, self._wire, self._passage, self._ledger)
+        self._first: Leg | None = None
+        self._pin: Pin | None = None
+        self._tried = -1
+        """The entry of the chain that was tried last."""
+        self._settled = False
+        self._last = End()
+        """How the last refused answer ended."""
+
+    def run(self) -> Relay:
+        """The relay."""
+        try:
+            yield from self._run()
+        except Left:
+            yield from self._stands(Ruling.LEFT)
+            yield from self._watched.end(whole=False)
+            yield Abort()
+        except Exception as error:  # noqa: BLE001 - rule zero
+            yield Note("retry.failed", error)
+            yield from self._rescue()
+
+    def _run(self) -> Relay:
+        event = yield from self._ask_first()
+        if not isinstance(event, Opened):
+            yield from unopened(self._watched, event)
+            return
+        yield from self._watched.opened(event)
+        leg = self._begin(event)
+        if leg is None:
+            yield from passing(self._watched, self._passage.as_it_came(event))
+            return
+        self._first = leg
+        self._passage.until = self._plan.clock() + self._plan.retry.hold_s
+        ending: Ending = yield from self._passage.go(leg)
+        while leg.reader.refused is not None:
+            following = yield from self._again(leg)
+            if isinstance(following, Ruling):
+                yield from self._stand(leg, following)
+                return
+            leg, ending = following
+        yield from self._unfinished(leg)
+        yield from self._watched.count()
+        yield Finish(ending.trailers) if isinstance(ending, End) else Abort()
+
+    # the first attempt
+
+    def _ask_first(self) -> Step[Event]:
+        """Of the model that the conversation stays on, if it does; else as the client asked."""
+        made = yield from self._pinned()
+        if made is not None:
+            event = yield from self._hops.open(made, None)
+            if isinstance(event, Opened) and event.status < 300:
+                return event
+            yield Note("pin.failed", facts={"model": self._wire.model, "status": getattr(event, "status", None)})
+            self._stay(None)
+        request = self._plan.request
+        self._ledger.began(self._asked)
+        event = yield Open(request.method, request.target, self._hops.headers, request.body)
+        if isinstance(event, Failed) and event.left:
+            raise Left
+        return event
+
+    def _pinned(self) -> Step[Hop | None]:
+        if not self._plan.sticky_s:
+            return None
+        told = yield Ask(lambda counsel: (key := self._plan.key()) and counsel.pin(key))
+        pin = told.answer if isinstance(told, Told) else None
+        models = [str(entry["model"]) for entry in self._plan.retry.fallback]
+        if not isinstance(pin, Pin) or pin.answered_by not in models:
+            return None
+        self._tried = models.index(pin.answered_by)
+        made = self._hops.made(self._plan.retry.fallback[self._tried])
+        if isinstance(made, Unfit):
+            self._tried = -1
+            return None
+        self._stay(pin)
+        return made
+
+    def _stay(self, pin: Pin | None) -> None:
+        self._pin = pin
+        self._passage.answered_by = self._hops.resting = pin.answered_by if pin else None
+        self._wire.model = pin.answered_by if pin else self._asked
+        self._exchange.model = self._passage.answered_by
+        self._tried = self._tried if pin else -1
+        if pin:
+            self._ledger.began(pin.answered_by, Strategy.STICKY)
+
+    def _begin(self, head: Opened) -> Leg | None:
+        """Who reads the first answer; None where it only passes."""
+        kind = (first(head.headers, b"content-type") or "").lower()
+        if head.status >= 300 or "amazon.eventstream" in kind:
+            return None
+        if "event-stream" in kind:
+            leg = Leg(head, self._hops.through(), self._wire.model, None)
+        elif self._plan.retries:
+            leg = Leg(head, Whole(self._wire, self._wire.model, marked=False), self._wire.model, None)
+        else:
+            return None
+        return None if leg.decoder.failed else leg
+
+    # after a refusal
+
+    def _again(self, leg: Leg) -> Step[tuple[Leg, Ending] | Ruling]:
+        """The next leg, which shows output or was declined as well; or the rule by which there is none."""
+        refused = leg.reader.refused
+        assert refused is not None
+        if not leg.is_whole:
+            self._last = yield from self._passage.drain(leg)
+        if leg is self._first:
+            yield from self._watched.finish(whole=True)
+        self._ledger.ended(leg.answer or self._exchange.answer, Result.REFUSED)
+        if self._passage.responded:
+            self._passage.until = self._plan.clock() + self._plan.retry.hold_s
+        if (ruling := (yield from self._against(leg, refused))) is not None:
+            return ruling
+        entries = [n for n in chain(self._plan.retry, self._asked, refused.category) if n > self._tried]
+        if not entries:
+            return Ruling.EXHAUSTED if self._tried >= 0 else Ruling.ROUTES
+        if self._plan.wire == "marked" and isinstance(leg.reader, Through | Marked):
+            yield from self._passage.write(leg, leg.reader.end_blocks())
+        self._wire.absorb(refused, leg.model, next_index=leg.reader.next_index)
+        self._hops.lacked = None
+        for self._tried in entries:
+            following = yield from self._hops.try_entry(self._plan.retry.fallback[self._tried], leg, refused)
+            if following is not None:
+                return following
+        return Ruling.EXHAUSTED if self._hops.sent else Ruling.UNFIT
+
+    def _against(self, leg: Leg, refused: Refused) -> Step[Ruling | None]:
+        if self._plan.against is not None:
+            return self._plan.against.ruling
+        if self._watched.exchange is None or self._exchange.declined is None:
+            return Ruling.FAILED
+        exchange, session = self._exchange, self._plan.asked.who.session_id
+
+        def question(counsel: Any) -> tuple[bool | None, int]:
+            mark = exchange.fingerprint()
+            return counsel.judged_correct(mark) if mark else False, counsel.attempts(session)
+
+        told = yield Ask(question)
+        judged, attempts = told.answer if isinstance(told, Told) and isinstance(told.answer, tuple) else (None, 0)
+        verdict = self._exchange.declined
+        kind, outcome = (verdict.kind, verdict.outcome) if leg is self._first else (Kind.REFUSAL, Outcome.REFUSED)
+        declined = Declined(
+            kind=kind, outcome=outcome, category=refused.category, judged_correct=judged, attempts=attempts
+        )
+        check = first_against(asking(self._plan.retry, self._asked, declined))
+        return check.ruling if check else self._unsafe(leg, refused) or self._hops.bound()
+
+    def _unsafe(self, leg: Leg, refused: Refused) -> Ruling | None:
+        """Why nothing may follow on what the client has been sent, if so."""
+        if leg.reader.tool:
+            return Ruling.TOOL
+        if self._plan.wire == "marked":
+            follows = leg.is_whole or refused.token is not None or not (refused.shown or refused.blocks)
+            return None if follows else Ruling.MID_STREAM
+        if not self._passage.responded or self._plan.retry.mid_stream == "restart":
+            return None
+        text_only = leg.reader.only_text if isinstance(leg.reader, Through) else isinstance(leg.reader, Graft)
+        goes_on = bool(self._hops.continuation(refused))
+        return None if text_only and goes_on else Ruling.MID_STREAM
+
+    # the end
+
+    def _judge(self, leg: Leg) -> Step[None]:
+        """Once an answer is decided: what it means is recorded before its end goes out."""
+        answer = leg.answer or self._exchange.answer
+        reason = answer.message.stop_reason
+        if self._settled or reason is None or reason == "refusal":
+            return
+        self._settled = True
+        if leg.answer is not None:
+            yield from self._recovered(leg, answer)
+        elif self._pin is not None:
+            pin = moved(self._pin, self._exchange.now(), self._plan.sticky_s)
+            yield Tell(lambda counsel: counsel.stick(pin))
+            yield Keep(turn_elsewhere(pin))
+
+    def _recovered(self, leg: Leg, answer: Answer) -> Step[None]:
+        self._ledger.ended(answer, Result.ANSWERED)
+        key = self._plan.key() if self._plan.sticky_s else None
+        pin = self._ledger.pin(key, leg.model, self._plan.sticky_s) if key else None
+        if pin is not None:
+            made = pin
+            yield Tell(lambda counsel: counsel.stick(made))
+        yield Keep(self._ledger.recovered(leg.model, pin))
+
+    def _unfinished(self, leg: Leg) -> Step[None]:
+        """A hop whose answer broke off after the client had been sent some of it."""
+        if leg.answer is not None and not self._settled:
+            self._ledger.ended(leg.answer, Result.CUT, "it broke off")
+            yield from self._stands(Ruling.EXHAUSTED)
+
+    def _stands(self, ruling: Ruling) -> Step[None]:
+        if self._exchange.declined is not None and not self._settled:
+            self._settled = True
+            yield Keep(self._ledger.stands(ruling))
+
+    def _stand(self, leg: Leg, ruling: Ruling) -> Relay:
+        """The refusal stands."""
+        assert self._first is not None
+        yield from self._stands(ruling)
+        yield from self._watched.count()
+        self._passage.answered_by = self._pin.answered_by if self._pin else None
+        yield from self._passage.write(self._first, self._standing(self._first, leg), whole=True, last=True)
+        yield Finish(self._last.trailers)
+
+    def _standing(self, original: Leg, leg: Leg) -> bytes:
+        if self._hops.sent and self._plan.wire == "marked":
+            if self._wire.refused is not leg.reader.refused:
+                return leg.reader.stand()
+            if isinstance(leg.reader, Whole):
+                return leg.reader.exhausted(self._hops.lacked)
+            return self._wire.exhausted(self._hops.lacked)
+        ended = b""
+        if isinstance(leg.reader, Graft) and isinstance(original.reader, Through):
+            original.reader.leave_open()
+            ended = leg.reader.end_text()
+        return ended + original.reader.stand()
+
+    def _rescue(self) -> Relay:
+        """Our own code failed. The first answer goes on as it came; of a later one nothing can be told."""
+        leg, passage = self._first, self._passage
+        if leg is None:
+            request = self._plan.request
+            event = yield Open(request.method, request.target, request.headers, request.body)
+            yield from passing(self._watched, event) if isinstance(event, Opened) else unopened(self._watched, event)
+        elif leg.reader.refused is not None and not (passage.responded and self._hops.sent):
+            yield from passage.write(leg, leg.reader.stand(), whole=True, last=True)
+            yield Finish()
+        elif not passage.responded and not self._hops.sent:
+            yield from passage.write(leg, b"".join(passage.unsent), last=True)
+            event = yield Read()
+            while isinstance(event, Chunk):
+                yield from passage.write(leg, leg.decode(event.data))
+                event = yield Read()
+            yield Finish(event.trailers) if isinstance(event, End) else Abort()
+        else:
+            yield Abort()

@@ -1,0 +1,33 @@
+"""What a gateway has for requests that may be asked again: the owner's settings, what it asks of the store, and what targets taught it."""
+
+import time
+
+from proxy.core.commands import Counsel, Open
+from proxy.core.plan import Learned, Plan, plan
+from proxy.upstream import Upstream
+from schemas.settings import Retry
+
+
+class Retrying:
+    """For the life of a gateway."""
+
+    def __init__(self, retry: Retry, counsel: Counsel) -> None:
+        self.counsel = counsel
+        self._retry = retry
+        self._learned = Learned({})
+        self._upstreams: dict[str, Upstream] = {}
+
+    def plan(self, request: Open, *, first_party: bool = False) -> Plan:
+        """What is to be done with a request whose body is whole."""
+        return plan(self._retry, request, self._learned, time.monotonic, first_party=first_party)
+
+    def elsewhere(self, url: str) -> Upstream:
+        """Where a turn is restated. Raises ``UpstreamError``."""
+        if url not in self._upstreams:
+            self._upstreams[url] = Upstream(url)
+        return self._upstreams[url]
+
+    def close(self) -> None:
+        """Close what is at rest."""
+        for upstream in self._upstreams.values():
+            upstream.close()
