@@ -7,6 +7,7 @@ import structlog
 
 from proxy import logs
 from proxy.core.exchange import Maker
+from proxy.loops import Loops
 from schemas.records import Entry, Pin, Refusal, Traffic, Update
 
 _log = structlog.get_logger("demur")
@@ -22,6 +23,9 @@ class Sink(Protocol):
         """Add one to a traffic count."""
 
 
+_EMPTY = Entry()
+
+
 class Keeper:
     """``tell`` is called with each refusal, and ``follow`` with what became of one, in the thread that keeps it."""
 
@@ -32,12 +36,13 @@ class Keeper:
         follow: Callable[[Update, Pin | None], None] | None = None,
     ) -> None:
         self._sink, self._tell, self._follow = sink, tell, follow
+        self._loops = Loops()
 
     def keep(self, make: Maker) -> None:
         """Make an entry and spool it. Takes milliseconds, and longer for a request of many megabytes."""
         try:
             entry = make()
-            kept = self._sink.put(entry)
+            kept = entry == _EMPTY or self._sink.put(entry)
             for refusal in entry.refusals:
                 self._say(refusal, kept=kept)
             for update in entry.updates:
@@ -64,6 +69,7 @@ class Keeper:
             request_id=refusal.request_id,
             spooled=kept,
         )
+        self._loops.seen(refusal)
         if self._tell:
             self._tell(refusal)
 

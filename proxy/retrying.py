@@ -1,5 +1,6 @@
 """What a gateway has for requests that may be asked again: the owner's settings, what it asks of the store, and what targets taught it."""
 
+import os
 import time
 
 from proxy.core.commands import Counsel, Open
@@ -19,7 +20,9 @@ class Retrying:
 
     def plan(self, request: Open, *, first_party: bool = False) -> Plan:
         """What is to be done with a request whose body is whole."""
-        return plan(self._retry, request, self._learned, time.monotonic, first_party=first_party)
+        name = self._retry.rephrase.restate_key_env
+        key = os.environ.get(name) if name else None
+        return plan(self._retry, request, self._learned, time.monotonic, first_party=first_party, restate_key=key)
 
     def elsewhere(self, url: str) -> Upstream:
         """Where a turn is restated. Raises ``UpstreamError``."""

@@ -126,7 +126,7 @@ class Segment(Struct, kw_only=True):
     """Estimated: from its text alone, of an image a flat number, of a document by its size."""
     hash: str
     """Its identity, ``b2:`` and 32 hex digits: of the redacted content without ``cache_control``, a string and a list of
-    one text block alike, without the volatile part of the attribution block."""
+    one text block alike, without the ids of tool calls and the volatile part of the attribution block."""
     content: str
     """The key under which its exact (redacted) JSON is stored; the same scheme as ``hash``."""
     new: bool | None = None

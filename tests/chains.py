@@ -140,6 +140,11 @@ class Hop(NamedTuple):
         return _told(self)
 
     @property
+    def is_whole(self) -> bool:
+        """Whether it answers, and the answer comes to its end."""
+        return self.status == 200 and self.end == "whole"
+
+    @property
     def refuses(self) -> bool:
         return self.stop == "refusal" and self.status == 200 and self.end in {"whole", "delta"}
 
@@ -165,8 +170,7 @@ class Hop(NamedTuple):
 
     def twin(self) -> Self:
         """See ``Chain.twin``."""
-        end = "whole" if self.end == "whole" else "head"
-        return self._replace(blocks=() if self.refuses else self.blocks, open=False, end=end, at_once=True)
+        return self._replace(blocks=() if self.refuses else self.blocks, open=False, at_once=True)
 
     def _opening(self, number: int, model: str) -> Json:
         opening: Json = {
@@ -281,7 +285,7 @@ class Chain(NamedTuple):
         return self._replace(hops=self.hops[: number + 1])
 
     def twin(self) -> Self:
-        """The same in a stream: nobody says anything before a refusal, nor is anything of a broken answer seen, and usage is told at once."""
+        """The same in a stream: nobody says anything before a refusal, and usage is told at once."""
         return self._replace(hops=tuple(hop.twin() for hop in self.hops), streamed=True)
 
     def answering(self) -> Answering:
@@ -308,7 +312,7 @@ class Chain(NamedTuple):
         if hop.end == "head":
             return Script(hang_up=True)
         if not self.streamed:
-            cut = None if hop.end == "whole" else 40
+            cut = None if hop.is_whole else 40
             return Script(message=hop.message(number, model), cut=cut, gzip=self.gzip, sizes=self.sizes)
         events = hop.events(number, model)
         cut = None if hop.end in {"whole", "error"} else len(events)

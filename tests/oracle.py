@@ -148,23 +148,21 @@ def _outline(event: Json) -> str:
 
 async def expected(chain: Chain) -> Seen:
     """What demur has to make of a chain: what the middleware makes of it, less the faults that test_oracle.py names one by one."""
+    # The middleware swallows what a model began and breaks off without output; the first goes on, a later one is passed over.
+    passed_over = tuple(hop._replace(end="head") if _is_mute(hop, chain) else hop for hop in chain.hops)
+    chain = chain._replace(hops=(chain.hops[0] if chain.streamed else passed_over[0], *passed_over[1:]))
     last = _standing(chain)
     short = chain if last is None else chain.until(last)
-    # The middleware swallows what a model began and breaks off without output; the first goes on, a later one is passed over.
-    short = short._replace(hops=(short.hops[0], *(_passed_over(hop) for hop in short.hops[1:])))
     if chain.streamed:
         return _mended(await middleware(short), short)
     return _in_one_piece(_mended(await middleware(short.twin()), short), short)
 
 
-def _passed_over(hop: Hop) -> Hop:
-    return hop._replace(end="head") if _is_mute(hop) else hop
-
-
-def _is_mute(hop: Hop) -> bool:
-    """Whether it begins an answer and breaks off before any output."""
-    told = {event["type"] for event in hop.events(0, "")} if hop.status == 200 and hop.end != "head" else {"head"}
-    return told <= {"message_start", "ping", "error"}
+def _is_mute(hop: Hop, chain: Chain) -> bool:
+    """Whether it begins an answer and breaks off before any output; what is no stream has none before its end."""
+    if hop.is_whole or hop.status != 200 or hop.end == "head":
+        return False
+    return not chain.streamed or {event["type"] for event in hop.events(0, "")} <= {"message_start", "ping", "error"}
 
 
 def guarded(events: list[Json]) -> list[Json]:
@@ -194,7 +192,7 @@ def _paired(block: Json, found: set[Any]) -> bool:
 
 def _standing(chain: Chain) -> int | None:
     """The first hop after which demur asks nobody, if the chain comes to it: its refusal stands, or the first broke off."""
-    if _is_mute(chain.hops[0]):
+    if _is_mute(chain.hops[0], chain):
         return 0
     for number, hop in enumerate(chain.hops):
         begun = chain.streamed and any(block.kind in TOOLS for block in hop.blocks)
@@ -215,7 +213,7 @@ def _in_one_piece(seen: Seen, chain: Chain) -> Seen:
     message = seen.message
     if message is not None:
         said = [(*hops[each.model], each.model) for each in sent]
-        number, hop, model = [told for told in said if told[1].status == 200 and told[1].end == "whole"][-1]
+        number, hop, model = [told for told in said if told[1].is_whole][-1]
         own = hop.message(number, model)
         seams = [block for block in message["content"] if block["type"] == "fallback"]
         message = message | {"id": own["id"], "model": own["model"], "content": [*seams, *own["content"]]}

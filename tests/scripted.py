@@ -21,6 +21,8 @@ type Json = dict[str, Any]
 CREDIT = "fallback-credit-"
 """How the beta begins that credit is asked for with."""
 _CREDIT_FIELDS = ("fallback_credit_token", "fallback_has_prefill_claim")
+_MISSING = 64
+"""How many bytes more a cut message announces than it brings."""
 _PING = b'event: ping\ndata: {"type": "ping"}\n\n'
 
 
@@ -79,15 +81,16 @@ class Api:
         if script.hang_up:
             writer.close()
             return
-        writer.write(_head(script, f"req_{len(self.asked)}"))
-        for piece in _pieces(script, credit=request.asks_for_credit):
-            writer.write(b"%x\r\n%s\r\n" % (len(piece), piece))
+        pieces = list(_pieces(script, credit=request.asks_for_credit))
+        writer.write(_head(script, f"req_{len(self.asked)}", sum(map(len, pieces))))
+        for piece in pieces:
+            writer.write(piece if script.events is None else b"%x\r\n%s\r\n" % (len(piece), piece))
             await writer.drain()
             await asyncio.sleep(0)
-        if script.cut is None:
-            writer.write(b"0\r\n\r\n")
-        else:
+        if script.cut is not None:
             writer.close()
+        elif script.events is not None:
+            writer.write(b"0\r\n\r\n")
 
 
 @asynccontextmanager
@@ -125,9 +128,14 @@ def _request(seen: Seen) -> Request:
     return Request(method, target, headers, json.loads(seen.body))
 
 
-def _head(script: Script, request_id: str) -> bytes:
-    kind = "application/json" if script.events is None else "text/event-stream; charset=utf-8"
-    fields = [("Content-Type", kind), ("request-id", request_id), ("Transfer-Encoding", "chunked"), *script.headers]
+def _head(script: Script, request_id: str, length: int) -> bytes:
+    """A stream is chunked; of a message the length is known."""
+    fields = [("request-id", request_id), *script.headers]
+    if script.events is None:
+        more = 0 if script.cut is None else _MISSING
+        fields += [("Content-Type", "application/json"), ("Content-Length", str(length + more))]
+    else:
+        fields += [("Content-Type", "text/event-stream; charset=utf-8"), ("Transfer-Encoding", "chunked")]
     if script.gzip:
         fields.append(("Content-Encoding", "gzip"))
     lines = "".join(f"{name}: {value}\r\n" for name, value in fields)

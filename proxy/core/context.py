@@ -10,8 +10,8 @@ What holds a secret is written anew, compactly: a segment by itself, any other m
 within the skeleton. A body that is not JSON is one segment, redacted as text.
 
 Two hashes: ``content`` names the exact bytes, ``hash`` what they say. The latter leaves out what a client changes from turn
-to turn without saying anything new: where the cache breakpoints are, a string for a list of one text block, and the checksum
-and build number of the attribution block.
+to turn without saying anything new: where the cache breakpoints are, a string for a list of one text block, the ids
+of tool calls, and the checksum and build number of the attribution block.
 """
 
 import re
@@ -83,6 +83,16 @@ def fingerprint(segments: list[Segment]) -> str | None:
         else:
             said[:0] = [segment.hash for segment in turn if segment.label not in ADDED]
     return key_of("\n".join(said).encode()) if said else None
+
+
+def before(parts: Split, words: str) -> list[Segment]:
+    """The segments that stand before the last message, where that is the user's and begins with these words; else none."""
+    last = next((found[1] for segment in reversed(parts.segments) if (found := _MESSAGE.match(segment.path))), None)
+    turn = [segment for segment in parts.segments if last is not None and segment.path.startswith(f"messages[{last}]")]
+    said = [parts.contents[segment.content] for segment in turn if segment.label is Label.USER_TEXT]
+    if not any(words.encode() in text[: len(words) + 64] for text in said):
+        return []
+    return [segment for segment in parts.segments if segment not in turn]
 
 
 class _Piece(NamedTuple):

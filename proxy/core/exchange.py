@@ -16,14 +16,15 @@ from msgspec.structs import replace
 
 from proxy.core import asker
 from proxy.core.answer import Answer
-from proxy.core.context import Split, fingerprint, split, without_content
+from proxy.core.context import Split, before, fingerprint, split, without_content
 from proxy.core.detect import Verdict, answerer, detect, result
 from proxy.core.encoding import Decoder
 from proxy.core.headers import Headers, values
+from proxy.core.recent import NOTE, Recent, Seen
 from proxy.core.redact import Redactor
 from proxy.core.surface import Surface, surface
-from schemas.labels import Outcome, Result
-from schemas.records import Entry, Refusal, Traffic
+from schemas.labels import Kind, Outcome, Result
+from schemas.records import Attempt, Entry, Refusal, Traffic, Update
 from schemas.wire import Message
 
 Maker = Callable[[], Entry]
@@ -59,6 +60,7 @@ class Watcher:
     """Whether the declined request is kept, or only its segment map."""
     ruling: str | None = None
     """Why nothing is asked again, where that is so for all of them: a ``Ruling``."""
+    recent: Recent = field(default_factory=Recent)
 
     def exchange(self, method: bytes, target: bytes, headers: Headers) -> "Exchange | None":
         """The onlooker for a request; None where the request is none of ours and is only passed on."""
@@ -79,8 +81,12 @@ class Exchange:
         self.answer = Answer(surface)
         self._counted = surface is Surface.BATCH_RESULTS
         self._parts: Split | None = None
+        self._who: asker.Asker | None = None
+        self._follows: tuple[Seen | None] | None = None
         self.id = ulid(self._began, watcher.entropy(10))
         """Of the exchange, and of the first refusal in it."""
+        self.known = False
+        """Whether an earlier exchange brought that refusal: this is one more attempt of the client at it."""
         self.declined: Verdict | None = None
         """The first, once there is one."""
         self.ruling = watcher.ruling
@@ -95,6 +101,7 @@ class Exchange:
     def sent(self, data: bytes) -> None:
         """A piece of the request's body, on its way up."""
         self._body.append(data)
+        self._who = None
 
     def opened(self, status: int, headers: Headers) -> None:
         """The head of the answer."""
@@ -126,6 +133,38 @@ class Exchange:
         parts = self._split()
         return fingerprint(parts.segments) if parts else None
 
+    def may_follow(self) -> bool:
+        """Whether this may be the client's own answer to a refusal: then ``follows`` is to be asked. Takes no time to speak of."""
+        recent = self._watcher.recent
+        return bool(recent) and recent.of(self._asker(), self._headers, self._began) is not None
+
+    def follows(self) -> Seen | None:
+        """The refusal that this request is the client's own answer to. Takes milliseconds where it may be one."""
+        if self._follows is None:
+            seen = self._watcher.recent.of(self._asker(), self._headers, self._began)
+            self._follows = (seen if seen and seen.fingerprint in self._turns() else None,)
+        return self._follows[0]
+
+    def record_id(self) -> str:
+        """Of the refusal that this exchange is told of: where the client asks the same model once more, that of the first."""
+        seen = self.follows()
+        if seen is not None and seen.model == self._asker().model:
+            self.id, self.known = seen.refusal_id, True
+        return self.id
+
+    def reached(self) -> None:
+        """The refusal reached the client, which may do something about it by itself."""
+        if (mark := self.fingerprint()) is not None:
+            seen = Seen(refusal_id=self.id, model=self._asker().model, fingerprint=mark, at=self.now())
+            self._watcher.recent.note(self._asker(), seen)
+
+    def _turns(self) -> set[str | None]:
+        """What the last turn of the user said, and what it said before the client's note that it was declined."""
+        parts = self._split()
+        if parts is None:
+            return set()
+        return {fingerprint(parts.segments), fingerprint(before(parts, NOTE))} - {None}
+
     def clean(self, said: str) -> str:
         """A text without secrets."""
         return self._watcher.redactor.text(said)[0]
@@ -144,7 +183,8 @@ class Exchange:
     def _weigh(self, messages: list[Message]) -> Maker | None:
         found = [(message, verdict) for message in messages if (verdict := detect(message)) is not None]
         if not found:
-            return None
+            answered = messages[-1].stop_reason is not None if messages else False
+            return self._followed if answered and self.may_follow() else None
         self.declined = self.declined or found[0][1]
         elapsed = self._watcher.now() - self._began
         counted = self._counted or self.open
@@ -153,19 +193,58 @@ class Exchange:
 
     def _entry(self, found: list[tuple[Message, Verdict]], elapsed: float, *, counted: bool) -> Entry:
         who = self._cleaned(self._asker())
-        parts = self._split()
         message, verdict = found[0]
+        traffic = [] if counted else [(self._traffic(who, message, self._result(message, verdict)), 1)]
+        if verdict.kind is Kind.REFUSAL and self.record_id() and self.known:
+            return Entry(updates=[] if self.open else [self._attempted(Result.REFUSED)], traffic=traffic)
+        if not self.open and verdict.kind is Kind.REFUSAL and verdict.outcome is Outcome.REFUSED:
+            self.reached()
+        return self._recorded(who, found, elapsed, traffic)
+
+    def _followed(self) -> Entry:
+        """The client's own answer to a refusal was answered, by whichever model."""
+        if self.follows() is None:
+            return Entry()
+        self._watcher.recent.forget(self._asker())
+        update = self._attempted(Result.ANSWERED)
+        update.outcome, update.answered_by = Outcome.RECOVERED_BY_CLIENT, answerer(self.answer.message)
+        return Entry(updates=[update])
+
+    def _attempted(self, result: Result) -> Update:
+        message, seen = self.answer.message, self.follows()
+        attempt = Attempt(
+            n=-1,
+            by="client",
+            model=self._asker().model,
+            outcome=result,
+            category=message.category,
+            input_tokens=message.usage.input_tokens,
+            output_tokens=message.usage.output_tokens,
+            status=self.answer.status or None,
+            request_id=self.answer.request_id,
+            message_id=message.id,
+            ms=int((self.now() - self._began) * 1000),
+        )
+        return Update(refusal_id=seen.refusal_id if seen else self.id, attempts=[attempt])
+
+    def _recorded(
+        self,
+        who: asker.Asker,
+        found: list[tuple[Message, Verdict]],
+        elapsed: float,
+        traffic: list[tuple[Traffic, int]],
+    ) -> Entry:
+        parts = self._split()
         entry = Entry(
             refusals=[
                 self._refusal(who, n, message, verdict, parts, elapsed) for n, (message, verdict) in enumerate(found)
             ],
-            attempts=verdict.attempts,
+            attempts=found[0][1].attempts,
+            traffic=traffic,
         )
         if parts is not None:
             kept = parts if self._watcher.content else without_content(parts)
             entry.segments, entry.contents, entry.skeleton = kept.segments, kept.contents, kept.skeleton or None
-        if not counted:
-            entry.traffic.append((self._traffic(who, message, self._result(message, verdict)), 1))
         return entry
 
     def _refusal(
@@ -215,7 +294,8 @@ class Exchange:
         return own or message.request_id
 
     def _asker(self) -> asker.Asker:
-        return asker.asker(self._target, self._headers, self.request())
+        self._who = self._who or asker.asker(self._target, self._headers, self.request())
+        return self._who
 
     def _cleaned(self, who: asker.Asker) -> asker.Asker:
         """A secret may stand where nobody expects one: in a session's id, in the name of a folder."""

@@ -15,6 +15,7 @@ from proxy.core.headers import Headers, first
 from proxy.core.hop import Hop, armed_headers, continuation, hop
 from proxy.core.ledger import Ledger
 from proxy.core.marked import Marked
+from proxy.core.message import parse
 from proxy.core.passage import Ending, Left, Leg, Passage
 from proxy.core.plan import Plan
 from proxy.core.splice import CAPACITY, Reader, Refused, Wire
@@ -48,10 +49,12 @@ class Hops:
         self._plan, self._wire, self._passage, self._ledger = plan, wire, passage, ledger
 
     def through(self) -> Through:
+        """A reader for an answer as it comes."""
         plain = self._plan.retries and self._plan.wire == "plain"
         return Through(self._wire, thinking=plain and self._plan.retry.hold == "thinking", graft=plain)
 
     def bound(self) -> Ruling | None:
+        """Why there may be no further attempt just now, if so."""
         if self.sent >= self._plan.retry.max_attempts:
             return Ruling.MAX_ATTEMPTS
         return Ruling.HOLD if self._plan.clock() >= self._passage.until else None
@@ -71,9 +74,9 @@ class Hops:
             if isinstance(made, Unfit):
                 yield Note("hop.unfit", facts={"model": entry["model"], "why": made.reason})
                 return None
-            event = yield from self._hop(entry, made)
+            event = yield from self._hop(entry, made, refused.token, blocks)
             if isinstance(event, Opened) and 200 <= event.status < 300:
-                return (yield from self._follow(entry, event, leg, blocks))
+                return (yield from self.follow(str(entry["model"]), event, leg, blocks))
             if not (isinstance(event, Opened) and event.status == 400 and blocks):
                 return None
         return None
@@ -89,6 +92,7 @@ class Hops:
         return [newest, self._wire.tail] if newest and newest != self._wire.tail else [newest]
 
     def made(self, entry: Entry, token: str | None = None, blocks: Sequence[dict[str, Any]] = ()) -> Hop | Unfit:
+        """The request for an entry of the chain."""
         return hop(
             self._plan.body,
             self.headers,
@@ -98,27 +102,32 @@ class Hops:
             learned=self._plan.learned.of(str(entry["model"])),
         )
 
-    def _hop(self, entry: Entry, made: Hop) -> Step[Event]:
+    def _hop(self, entry: Entry, made: Hop, token: str | None, blocks: Sequence[dict[str, Any]]) -> Step[Event]:
         """One request of a hop, and once more without ``speed`` where only that had no capacity (as the SDK does it)."""
-        event = yield from self._hopped(entry, made)
-        fast = isinstance(event, Opened) and event.status in CAPACITY and "speed" not in entry and _is_fast(made.body)
-        if not fast or self.bound() is not None:
+        event = yield from self.ask(str(entry["model"]), made, Strategy.FALLBACK)
+        lacked = isinstance(event, Opened) and event.status in CAPACITY
+        if not lacked or "speed" in entry or not _is_fast(made.body) or self.bound() is not None:
             return event
-        refused = self._wire.refused
-        slower = self.made({**entry, "speed": None}, refused.token if refused else None, ())
-        return event if isinstance(slower, Unfit) else (yield from self._hopped(entry, slower))
+        slower = self.made({**entry, "speed": None}, token, blocks)
+        return (
+            event
+            if isinstance(slower, Unfit)
+            else (yield from self.ask(str(entry["model"]), slower, Strategy.FALLBACK))
+        )
 
-    def _hopped(self, entry: Entry, made: Hop) -> Step[Event]:
+    def ask(self, model: str, made: Hop, strategy: Strategy) -> Step[Event]:
+        """Sends one further attempt; what came of it is recorded where it is no answer."""
         self.sent += 1
-        session, model = self._plan.asked.who.session_id, str(entry["model"])
+        session = self._plan.asked.who.session_id
         yield Tell(lambda counsel: counsel.attempted(session))
-        self._ledger.began(model, Strategy.FALLBACK)
+        self._ledger.began(model, strategy)
         event = yield from self.open(made, min(HEAD_S, max(0.0, self._passage.until - self._plan.clock())))
         if not isinstance(event, Opened) or not 200 <= event.status < 300:
             yield from self._failed(model, event)
         return event
 
     def open(self, made: Hop, within: float | None) -> Step[Event]:
+        """Sends it. Raises ``Left``."""
         request = self._plan.request
         event = yield Open(request.method, request.target, made.headers, made.body, within)
         if isinstance(event, Failed) and event.left:
@@ -135,8 +144,7 @@ class Hops:
         answer = Answer()
         answer.opened(event.status, event.headers)
         body = yield from self._error_body(answer)
-        kind = answer.message.problem.type if answer.message.problem else None
-        self._ledger.ended(answer, Result.ERROR, f"HTTP {event.status}" + (f" {kind}" if kind else ""))
+        self._ledger.ended(answer, Result.ERROR, f"HTTP {event.status}")
         if (field := learnable(event.status, body)) is not None:
             self._plan.learned.of(model).add(field)
             yield Note("hop.learned", facts={"model": model, "field": field})
@@ -153,29 +161,30 @@ class Hops:
         answer.finish(whole=isinstance(event, End))
         return body
 
-    def _follow(
-        self, entry: Entry, head: Opened, leg: Leg, blocks: list[dict[str, Any]]
+    def follow(
+        self, model: str, head: Opened, leg: Leg, blocks: list[dict[str, Any]], *, sticks: bool = True
     ) -> Step[tuple[Leg, Ending] | None]:
-        """The hop's answer, as far as it goes. None where it broke off before any output."""
-        model = str(entry["model"])
+        """The answer of a further attempt, as far as it goes. None where it broke off before any output.
+
+        ``sticks``: later turns of the conversation may go there too.
+        """
         answer = Answer()
         answer.opened(head.status, head.headers)
+        until = self._plan.clock() + TOTAL_S
+        following = Leg(head, self._reader(leg, model, blocks), model, answer, until, sticks=sticks)
         streams = "event-stream" in (first(head.headers, b"content-type") or "").lower()
-        following = Leg(head, self._reader(leg, model, blocks), model, answer, self._plan.clock() + TOTAL_S)
         if streams is leg.is_whole or following.decoder.failed:
             self._ledger.ended(answer, Result.UNREADABLE, "its answer has another form than the first one's")
             return None
-        handing, tail, pending = self._wire.handing, self._wire.tail, len(self._wire.seams)
-        self._wire.seam(model)
-        self._wire.tail = blocks
-        self._passage.answered_by = model
+        wire, before = self._wire, (self._wire.handing, self._wire.tail, list(self._wire.seams))
+        if model != wire.handing:
+            wire.seam(model)
+        wire.tail, self._passage.answered_by = blocks, model
         ending = yield from self._passage.go(following)
         if following.shown or following.reader.refused is not None:
             return following, ending
-        self._wire.handing, self._wire.tail = handing, tail
-        del self._wire.seams[pending:]
-        self._passage.answered_by = self.resting
-        self.lacked = None
+        wire.handing, wire.tail, wire.seams = before
+        self._passage.answered_by, self.lacked = self.resting, None
         self._ledger.ended(answer, Result.CUT, _why(ending))
         return None
 
@@ -198,4 +207,4 @@ def _why(ending: Ending) -> str:
 
 
 def _is_fast(body: bytes) -> bool:
-    return b'"speed":"fast"' in body
+    return parse(body).get("speed") == "fast"

@@ -28,7 +28,7 @@ class Ledger:
         message, usage = (answer.message, answer.message.usage) if answer else (None, None)
         self._attempts.append(
             Attempt(
-                n=len(self._attempts),
+                n=-1 if self._exchange.known else len(self._attempts),
                 by="demur" if self._strategy else "client",
                 model=self._model,
                 outcome=result,
@@ -62,7 +62,14 @@ class Ledger:
         """It was not, for this reason."""
         self._exchange.outcome = Result.REFUSED
         update = self._update(ruling)
-        return lambda: Entry(updates=[update])
+
+        def make() -> Entry:
+            update.refusal_id = self._exchange.id
+            if ruling is not Ruling.LEFT:
+                self._exchange.reached()
+            return Entry(updates=[update])
+
+        return make
 
     def pin(self, key: str, answered_by: str, seconds: float) -> Pin:
         """The conversation stays where it was answered."""

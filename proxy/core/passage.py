@@ -29,8 +29,17 @@ class Left(Exception):  # noqa: N818 - nothing went wrong
 class Leg:
     """One attempt's answer. ``answer`` looks on; None for the first attempt, at which the exchange does."""
 
-    def __init__(self, head: Opened, reader: Reader, model: str, answer: Answer | None, until: float = FOREVER) -> None:
-        self.head, self.reader, self.model, self.answer = head, reader, model, answer
+    def __init__(
+        self,
+        head: Opened,
+        reader: Reader,
+        model: str,
+        answer: Answer | None,
+        until: float = FOREVER,
+        *,
+        sticks: bool = False,
+    ) -> None:
+        self.head, self.reader, self.model, self.answer, self.sticks = head, reader, model, answer, sticks
         self.until = until
         """Until when its whole answer must have come."""
         self.shown = False
@@ -61,7 +70,8 @@ class Passage:
         """The model that answers, where it is not the one that was asked for; for the head."""
         self.unsent: list[bytes] = []
         """Of the first leg, while nothing has been sent."""
-        self._watched, self._id, self._clock, self._judge = watched, exchange_id, clock, judge
+        self.id = exchange_id
+        self._watched, self._clock, self._judge = watched, clock, judge
 
     def go(self, leg: Leg) -> Step[Ending]:
         """Gives the client what it may have, until the leg ends or turns out to be declined."""
@@ -102,7 +112,7 @@ class Passage:
 
     def as_it_came(self, head: Opened) -> Opened:
         """The head of an answer that is passed on as it is."""
-        own = armed_head(head, self._id, self.answered_by, decoded=False, length=None).headers
+        own = armed_head(head, self.id, self.answered_by, decoded=False, length=None).headers
         return Opened(
             head.status, head.reason, (*head.headers, *(pair for pair in own if pair[0].startswith(b"x-demur-")))
         )
@@ -111,7 +121,7 @@ class Passage:
         if leg.is_whole and not whole and not leg.encoded:
             return self.as_it_came(leg.head)
         length = len(data) if leg.is_whole and whole else None
-        return armed_head(leg.head, self._id, self.answered_by, decoded=leg.encoded, length=length)
+        return armed_head(leg.head, self.id, self.answered_by, decoded=leg.encoded, length=length)
 
     def _read(self, leg: Leg) -> Step[Event]:
         event: Event = Late()

@@ -47,6 +47,8 @@ class Plan:
     learned: Learned
     clock: Callable[[], float]
     """Seconds, monotonic."""
+    restate_key: str | None = None
+    """The owner's key for the model that restates."""
     first_party: bool = False
     """Whether the client believes that it talks to Anthropic itself (through mitmproxy): then it understands seams."""
 
@@ -96,7 +98,13 @@ class Plan:
 
 
 def plan(
-    retry: Retry, request: Open, learned: Learned, clock: Callable[[], float], *, first_party: bool = False
+    retry: Retry,
+    request: Open,
+    learned: Learned,
+    clock: Callable[[], float],
+    *,
+    first_party: bool = False,
+    restate_key: str | None = None,
 ) -> Plan:
     """The plan for a request whose body is whole. Raises nothing that its bytes could cause."""
     sent = request.body or b""
@@ -105,4 +113,4 @@ def plan(
     body = sent if decoder.failed else plain
     facts = asked(request.method, request.target, request.headers, body)
     against = first_against(arming(retry, facts))
-    return Plan(retry, facts, request, body, against, learned, clock, first_party)
+    return Plan(retry, facts, request, body, against, learned, clock, restate_key, first_party)

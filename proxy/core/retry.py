@@ -41,6 +41,7 @@ from proxy.core.passage import Ending, Left, Leg, Passage
 from proxy.core.plan import Plan
 from proxy.core.policy import Declined, asking, chain, first_against
 from proxy.core.relay import Watched, passing, unopened
+from proxy.core.rephraser import Rephraser
 from proxy.core.splice import Refused, Wire
 from proxy.core.through import Through
 from proxy.core.whole import Whole
@@ -55,12 +56,15 @@ class Armed:
         assert watched.exchange is not None
         self._plan, self._watched, self._exchange = plan, watched, watched.exchange
         self._exchange.open = True
-        self._exchange.ruling = plan.against.ruling if plan.against else None
+        self._own: Ruling | None = plan.against.ruling if plan.against else None
+        """Why this request is not asked again, whatever comes."""
+        self._exchange.ruling = self._own
         self._ledger = Ledger(self._exchange)
         self._asked = plan.asked.who.model or ""
         self._wire = Wire(model=self._asked, secret=plan.credit, guard=plan.guards)
         self._passage = Passage(watched, self._exchange.id, plan.clock, self._judge)
         self._hops = Hops(plan, self._wire, self._passage, self._ledger)
+        self._rephraser = Rephraser(plan, self._hops, self._ledger)
         self._first: Leg | None = None
         self._pin: Pin | None = None
         self._tried = -1
@@ -123,7 +127,7 @@ class Armed:
         return event
 
     def _pinned(self) -> Step[Hop | None]:
-        if not self._plan.sticky_s:
+        if (yield from self._is_client_hop()) or not self._plan.sticky_s:
             return None
         told = yield Ask(lambda counsel: (key := self._plan.key()) and counsel.pin(key))
         pin = told.answer if isinstance(told, Told) else None
@@ -137,6 +141,16 @@ class Armed:
             return None
         self._stay(pin)
         return made
+
+    def _is_client_hop(self) -> Step[bool]:
+        """The client's own answer to a refusal is left alone."""
+        exchange = self._exchange
+        if self._own is None and exchange.may_follow():
+            told = yield Ask(lambda _: exchange.follows())
+            if isinstance(told, Told) and told.answer is not None:
+                self._own = exchange.ruling = Ruling.CLIENT_HOP
+                self._passage.id = exchange.record_id()
+        return self._own is Ruling.CLIENT_HOP
 
     def _stay(self, pin: Pin | None) -> None:
         self._pin = pin
@@ -176,8 +190,9 @@ class Armed:
         if (ruling := (yield from self._against(leg, refused))) is not None:
             return ruling
         entries = [n for n in chain(self._plan.retry, self._asked, refused.category) if n > self._tried]
-        if not entries:
-            return Ruling.EXHAUSTED if self._tried >= 0 else Ruling.ROUTES
+        rephrases = self._rephraser.open_to(refused.category) and not self._passage.responded
+        if not entries and not rephrases:
+            return Ruling.EXHAUSTED if self._hops.sent or self._tried >= 0 else Ruling.ROUTES
         if self._plan.wire == "marked" and isinstance(leg.reader, Through | Marked):
             yield from self._passage.write(leg, leg.reader.end_blocks())
         self._wire.absorb(refused, leg.model, next_index=leg.reader.next_index)
@@ -186,11 +201,13 @@ class Armed:
             following = yield from self._hops.try_entry(self._plan.retry.fallback[self._tried], leg, refused)
             if following is not None:
                 return following
+        if rephrases and (following := (yield from self._rephraser.again(leg))) is not None:
+            return following
         return Ruling.EXHAUSTED if self._hops.sent else Ruling.UNFIT
 
     def _against(self, leg: Leg, refused: Refused) -> Step[Ruling | None]:
-        if self._plan.against is not None:
-            return self._plan.against.ruling
+        if self._own is not None:
+            return self._own
         if self._watched.exchange is None or self._exchange.declined is None:
             return Ruling.FAILED
         exchange, session = self._exchange, self._plan.asked.who.session_id
@@ -240,7 +257,7 @@ class Armed:
 
     def _recovered(self, leg: Leg, answer: Answer) -> Step[None]:
         self._ledger.ended(answer, Result.ANSWERED)
-        key = self._plan.key() if self._plan.sticky_s else None
+        key = self._plan.key() if self._plan.sticky_s and leg.sticks else None
         pin = self._ledger.pin(key, leg.model, self._plan.sticky_s) if key else None
         if pin is not None:
             made = pin

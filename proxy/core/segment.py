@@ -26,6 +26,8 @@ _PREFIXES = (
     ("prompt", "x-anthropic-billing-header", Label.ATTRIBUTION),
     ("user", "<system-reminder>", Label.REMINDER),
 )
+_NUMBERED = frozenset({Label.TOOL_USE, Label.TOOL_RESULT})
+"""The same call and the same result have another id each time."""
 _TEXTS = {"text": "text", "thinking": "thinking", "tool_result": "content"}
 _VOLATILE = re.compile(r" ?cch=[^;]*;?|(?<=cc_version=)(\d+\.\d+\.\d+)\.[0-9A-Za-z]+")
 
@@ -55,6 +57,8 @@ def identity(value: object, label: Label) -> str:
         value = {"type": "text", "text": value}
     elif label is Label.TOOL_RESULT and isinstance(value, dict) and isinstance(value.get("content"), str):
         value = {**value, "content": [{"type": "text", "text": value["content"]}]}
+    if label in _NUMBERED and isinstance(value, dict):
+        value = {key: member for key, member in value.items() if key not in ("id", "tool_use_id")}
     if label is Label.ATTRIBUTION and isinstance(value, dict):
         value = {**value, "text": _VOLATILE.sub(lambda match: match[1] or "", value["text"])}
     return key_of(to_json(_normal(value), order="sorted"))

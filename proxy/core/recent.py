@@ -1,0 +1,67 @@
+"""The refusals that reached a client lately, so that what it does about them by itself is recognised.
+
+Claude Code sends a declined request of some models to another model, and from 2.1.280 on once more to the same one. Each is a request of its own
+on the wire. It is taken for the client's own only on several signs at once: it comes soon, from the same session and agent, with the same last
+turn of the user, by Claude Code, and with the marks of a fallback: the credit beta, or headers stamped for it. A person who sends the same
+words again leaves no such marks.
+"""
+
+from collections import OrderedDict
+
+from msgspec import Struct
+
+from proxy.core.asker import Asker
+from proxy.core.headers import Headers, tokens
+
+SOON_S = 60.0
+"""How long after a refusal the client's own attempts come, in seconds; they come at once."""
+KEPT = 1000
+"""Sessions that are remembered."""
+NOTE = "Your response above was stopped by a safety classifier"
+"""How the note begins that Claude Code 2.1.330 adds when it asks the same model once more."""
+
+
+class Seen(Struct, frozen=True, kw_only=True):
+    """A refusal that reached the client."""
+
+    refusal_id: str
+    model: str | None
+    fingerprint: str
+    at: float
+    """Seconds since 1970."""
+
+
+class Recent:
+    """Per session and agent the last one. Bounded; used from several threads, each call is one step."""
+
+    def __init__(self) -> None:
+        self._seen: OrderedDict[tuple[str, str | None], Seen] = OrderedDict()
+
+    def __len__(self) -> int:
+        return len(self._seen)
+
+    def note(self, who: Asker, seen: Seen) -> None:
+        """A refusal reached this client."""
+        if who.session_id:
+            self._seen[who.session_id, who.agent_id] = seen
+            if len(self._seen) > KEPT:
+                self._seen.popitem(last=False)
+
+    def forget(self, who: Asker) -> None:
+        """It was answered."""
+        self._seen.pop((who.session_id or "", who.agent_id), None)
+
+    def of(self, who: Asker, headers: Headers, now: float) -> Seen | None:
+        """The refusal that a request may be the client's own answer to; its last turn is still to be compared."""
+        seen = self._seen.get((who.session_id or "", who.agent_id))
+        if seen is None or who.client != "claude-cli" or now - seen.at > SOON_S:
+            return None
+        return seen if _is_marked(headers) else None
+
+
+def _is_marked(headers: Headers) -> bool:
+    betas = tokens(headers, b"anthropic-beta")
+    stamped = (b"x-cc-fallback-", b"x-is-refusal-fallback")
+    return any(beta.startswith("fallback-credit-") for beta in betas) or any(
+        name.lower().startswith(stamped) for name, _ in headers
+    )
