@@ -9,7 +9,7 @@ from threading import Thread
 
 from proxy.core.exchange import Exchange, Maker
 from proxy.core.headers import Headers
-from proxy.drive import KEEP_S
+from proxy.aside import KEEP_S
 from proxy.keeper import Keeper
 from proxy.logs import failed
 

@@ -2,22 +2,20 @@
 
 It runs in the callbacks of the two connections, with no task of its own and no queue in between, so that an event of a stream costs
 little more than the two system calls. Few commands wait: ``Open`` for a connection, ``Keep`` and ``Ask`` for the disk, in a thread and not
-for longer than ``KEEP_S``; pieces that come meanwhile are kept in order. If the relay itself raises, a plain one takes its place.
+for longer than ``aside.KEEP_S``; pieces that come meanwhile are kept in order. If the relay itself raises, a plain one takes its place.
 """
 
 import asyncio
 from collections import deque
 from collections.abc import Callable
-from contextlib import suppress
 from dataclasses import replace
-from threading import Thread
 from typing import Protocol
 
 import structlog
 
 from proxy import http1, logs
+from proxy.aside import aside
 from proxy.client import Client
-from proxy.connection import Connection
 from proxy.core.commands import (
     Ask,
     Chunk,
@@ -47,13 +45,9 @@ from proxy.core.headers import Headers, for_host
 from proxy.core.plan import Plan
 from proxy.core.relay import Watched, plain, relay
 from proxy.core.retry import Armed
-from proxy.upstream import Upstream, UpstreamError
+from proxy.uplink import Uplink
+from proxy.upstream import Upstream
 from schemas.records import Traffic
-
-KEEP_S = 2.0
-"""How long a piece of an answer may wait for the spool, in seconds; usually it takes milliseconds."""
-UPLOAD = 256 * 1024
-"""How much of a request is held, in bytes, while its connection is being made."""
 
 _log = structlog.get_logger("demur.gateway")
 
@@ -96,15 +90,12 @@ class Drive:
         self._client, self._upstream, self._keeper, self._exchange = client, upstream, keeper, exchange
         self._retrying = retrying if exchange is not None else None
         self._request: Open | None = None
-        self._trailers: Headers = ()
         self._left = self._begun = False
         self._timer: asyncio.TimerHandle | None = None
-        self._connection: Connection | None = None
-        self._connecting: asyncio.Task[None] | None = None
-        self._upload: list[bytes] = []
-        self._held = 0
+        self._uplink = Uplink(self, client, upstream, self._retrying, self._come)
+        self._body: list[bytes] = []
         self._inbox: deque[Event] = deque()
-        self._waiting = self._responded = self._asked = self._slow_client = self._paused = False
+        self._waiting = self._responded = self._slow_client = False
         self._owed = b""
         self._look: Callable[[bytes], bool] | None = None
 
@@ -122,19 +113,19 @@ class Drive:
         if self._exchange is not None:
             self._exchange.sent(data)
         if self._retrying is not None:
-            self._upload.append(data)
-        else:
-            self._send(http1.piece(self._framing, data))
+            self._body.append(data)
+        elif not self.over:
+            self._uplink.send(http1.piece(self._framing, data))
 
     def body_end(self, trailers: Headers) -> None:
         """The end of the request's body."""
         if self._retrying is not None and self._request is not None and not self.over:
-            self._trailers = trailers
-            body, self._upload = b"".join(self._upload), []
+            self._uplink.trailers = trailers
+            body, self._body = b"".join(self._body), []
             self._relay = self._planned(self._retrying, replace(self._request, body=body))
             self._advance(None)
-        elif self._retrying is None:
-            self._send(http1.last_piece(self._framing, trailers))
+        elif self._retrying is None and not self.over:
+            self._uplink.send(http1.last_piece(self._framing, trailers))
 
     def _planned(self, retrying: Retrying, request: Open) -> Relay:
         """The relay for a request whose body is known."""
@@ -158,7 +149,7 @@ class Drive:
         if self.over:
             return
         self._left = True
-        self._let_go()
+        self._clear()
         self.over = not self._begun
         self._come(_LEFT)
 
@@ -181,12 +172,12 @@ class Drive:
 
     def ended(self, trailers: Headers) -> None:
         """See ``Listener``."""
-        self._connection = None
+        self._uplink.connection = None
         self._come(End(trailers))
 
     def failed(self, why: str) -> None:
         """See ``Listener``."""
-        self._connection = None
+        self._uplink.connection = None
         self._come(Failed(why, reached=True))
 
     def upload(self, *, paused: bool) -> None:
@@ -269,7 +260,7 @@ class Drive:
 
     def _close(self, command: Command) -> None:
         self.over = True
-        self._let_go()
+        self._clear()
         if isinstance(command, Finish):
             self._client.finish(command.trailers)
         elif isinstance(command, Unreached):
@@ -291,12 +282,12 @@ class Drive:
         return command
 
     def _keep(self, make: Maker) -> None:
-        self._in_thread(lambda: self._keeper.keep(make), lambda _: self._advance(None))
+        aside(lambda: self._keeper.keep(make), lambda _: self._advance(None))
 
     def _ask(self, command: Ask) -> None:
         assert self._retrying is not None
         counsel = self._retrying.counsel
-        self._in_thread(lambda: command.question(counsel), lambda answer: self._advance(Told(answer)))
+        aside(lambda: command.question(counsel), lambda answer: self._advance(Told(answer)))
 
     def _tell(self, command: Tell) -> None:
         assert self._retrying is not None
@@ -305,115 +296,27 @@ class Drive:
         except Exception as error:  # noqa: BLE001 - rule zero
             logs.failed("counsel.failed", error)
 
-    def _in_thread(self, work: Callable[[], object], then: Callable[[object], None]) -> None:
-        """In a thread of its own: the pool of the loop also resolves names, and a disk that hangs must not stop that."""
-        loop = asyncio.get_running_loop()
-        done = False
-
-        def go(result: object = None) -> None:
-            nonlocal done
-            if not done:
-                done = True
-                timer.cancel()
-                then(result)
-
-        def worker() -> None:
-            result = None
-            try:
-                result = work()
-            except Exception as error:  # noqa: BLE001 - rule zero
-                logs.failed("counsel.failed", error)
-            with suppress(RuntimeError):  # the loop is gone
-                loop.call_soon_threadsafe(go, result)
-
-        timer = loop.call_later(KEEP_S, go)
-        try:
-            Thread(target=worker, name="demur-keeper", daemon=True).start()
-        except RuntimeError as error:  # no more threads
-            logs.failed("keeper.failed", error)
-            loop.call_soon(go)
-
-    # the two connections
-
-    def _let_go(self) -> None:
-        """Nothing more is wanted of the answer that was asked for last."""
-        self._no_timer()
-        if self._connecting:
-            self._connecting.cancel()
-            self._connecting = None
-        if self._connection:
-            self._connection.abort()
-            self._connection = None
-        self._paused = False
-        self._inbox.clear()
+    # the connection to the API
 
     def _open(self, command: Open) -> bool:
-        self._let_go()
+        self._clear()
         self._waiting = True
         if self._left:
             asyncio.get_running_loop().call_soon(self._come, _LEFT)
-            return False
-        try:
-            upstream = self._upstream_of(command)
-        except UpstreamError as error:
-            asyncio.get_running_loop().call_soon(self._come, Failed(str(error), reached=False))
-            return False
-        self._wait(command.within)
-        connection = upstream.idle()
-        if connection is not None:
-            self._begin(connection, command)
         else:
-            self._connecting = asyncio.get_running_loop().create_task(self._connect(upstream, command))
+            self._wait(command.within)
+            self._uplink.open(command)
         return False
 
-    def _upstream_of(self, command: Open) -> Upstream:
-        if command.elsewhere is None or self._retrying is None:
-            return self._upstream
-        return self._retrying.elsewhere(command.elsewhere)
-
-    async def _connect(self, upstream: Upstream, command: Open) -> None:
-        try:
-            connection = await upstream.connect()
-        except UpstreamError as error:
-            self._connecting = None
-            self._come(Failed(str(error), reached=False))
-            return
-        self._connecting = None
-        self._begin(connection, command)
-
-    def _begin(self, connection: Connection, command: Open) -> None:
-        self._connection = connection
-        connection.begin(self, command.target, command.headers)
-        if command.body is not None:
-            framing = http1.request_framing(command.headers)
-            connection.send(http1.piece(framing, command.body) if command.body else b"")
-            connection.send(http1.last_piece(framing, self._trailers))
-        elif self._upload:
-            connection.send(b"".join(self._upload))
-            self._upload.clear()
-        if self._held > UPLOAD:
-            self._client.upload(paused=False)
-        self._asked = True
-
-    def _send(self, data: bytes) -> None:
-        if self._connection is not None:
-            self._connection.send(data)
-        elif not (self._asked or self.over) and data:
-            self._upload.append(data)
-            self._held += len(data)
-            if self._held > UPLOAD:
-                self._client.upload(paused=True)
+    def _clear(self) -> None:
+        """Nothing more is wanted of the answer that was asked for last."""
+        self._no_timer()
+        self._uplink.let_go()
+        self._inbox.clear()
 
     def _flow(self) -> None:
         """Reads from the API while the client takes it and the relay waits for it."""
-        pause = self._slow_client or bool(self._inbox)
-        if pause == self._paused or self._connection is None or self._connection.transport.is_closing():
-            return
-        self._paused = pause
-        if pause:
-            self._connection.transport.pause_reading()
-        else:
-            self._connection.transport.resume_reading()
+        self._uplink.pause(paused=self._slow_client or bool(self._inbox))
 
 
 _LEFT = Failed("the client left", reached=True, left=True)

@@ -297,10 +297,11 @@ class Chain(NamedTuple):
             number = [PRIMARY, *self.targets].index(request.body["model"])
             appended = request.body["messages"][len(self.asked["messages"]) :]
             content = appended[0]["content"] if appended else []
-            if _rejects(self.hops[number].prefill, content, taken):
+            counted = len(tidied(content))
+            if _rejects(self.hops[number].prefill, content, counted, taken):
                 return Script(status=400, message=failure(400, "the appended turn"))
             if self.hops[number].status == 200:
-                taken = len(content)
+                taken = counted
             return self._script(number, request.body["model"])
 
         return answer
@@ -325,11 +326,24 @@ def _told(what: Any) -> str:
     return f"{type(what).__name__}({', '.join(f'{name}={value!r}' for name, value in unusual.items())})"
 
 
-def _rejects(prefill: str, content: list[Json], taken: int) -> bool:
-    """Whether an appended turn is rejected."""
-    if not content or prefill == "taken":
-        return False
-    if prefill == "strict":
+def tidied(content: list[Json]) -> list[Json]:
+    """An appended turn as the API asks for it: no blank text, no search without its result, no thinking or white space at its end."""
+    found = {block.get("tool_use_id") for block in content}
+    kept = [block for block in content if block.get("text", "text").strip() and _paired(block, found)]
+    while kept and kept[-1]["type"] in {"thinking", "redacted_thinking"}:
+        kept.pop()
+    if kept and "text" in kept[-1]:
+        kept[-1] = kept[-1] | {"text": kept[-1]["text"].rstrip()}
+    return kept
+
+
+def _paired(block: Json, found: set[Any]) -> bool:
+    return block["type"] != "server_tool_use" or block["id"] in found
+
+
+def _rejects(prefill: str, content: list[Json], counted: int, taken: int) -> bool:
+    """Whether an appended turn is rejected. But for "strict" it is judged without what should not be in it."""
+    if prefill == "strict" and content:
         last = content[-1]
         return last.get("text", "").endswith((" ", "\n")) or last["type"] in TOOLS or "thinking" in last["type"]
-    return prefill == "refused" or len(content) > taken
+    return counted > {"refused": 0, "longer refused": taken}.get(prefill, counted)

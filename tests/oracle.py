@@ -11,7 +11,7 @@ import httpx2
 from anthropic import APIConnectionError, APIStatusError, AsyncAnthropic, BetaRefusalFallbackMiddleware
 from anthropic.lib.streaming._beta_messages import accumulate_event
 
-from chains import PRIMARY, TOOLS, Chain, Hop
+from chains import PRIMARY, TOOLS, Chain, Hop, tidied
 from scripted import Json, Request, scripted
 
 CREDIT_BETA = "fallback-credit-2026-07-01"
@@ -175,28 +175,14 @@ def guarded(events: list[Json]) -> list[Json]:
     return [*rest[:at], *(ends if runs else ()), *rest[at:]]
 
 
-def tidied(content: list[Json]) -> list[Json]:
-    """An appended turn as the API asks for it: no blank text, no search without its result, no thinking or white space at its end."""
-    found = {block.get("tool_use_id") for block in content}
-    kept = [block for block in content if block.get("text", "text").strip() and _paired(block, found)]
-    while kept and kept[-1]["type"] in {"thinking", "redacted_thinking"}:
-        kept.pop()
-    if kept and "text" in kept[-1]:
-        kept[-1] = kept[-1] | {"text": kept[-1]["text"].rstrip()}
-    return kept
-
-
-def _paired(block: Json, found: set[Any]) -> bool:
-    return block["type"] != "server_tool_use" or block["id"] in found
-
-
 def _standing(chain: Chain) -> int | None:
     """The first hop after which demur asks nobody, if the chain comes to it: its refusal stands, or the first broke off."""
     if _is_mute(chain.hops[0], chain):
         return 0
     for number, hop in enumerate(chain.hops):
-        begun = chain.streamed and any(block.kind in TOOLS for block in hop.blocks)
-        if hop.refuses and (begun or (hop.details and hop.category in NEVER)):
+        kinds = [block.kind for block in hop.blocks]
+        begun = any(kind in TOOLS for kind in kinds) or (hop.open and kinds[-1:] == ["server_tool_use"])
+        if hop.refuses and ((chain.streamed and begun) or (hop.details and hop.category in NEVER)):
             return number
     return None
 
@@ -217,6 +203,9 @@ def _in_one_piece(seen: Seen, chain: Chain) -> Seen:
         own = hop.message(number, model)
         seams = [block for block in message["content"] if block["type"] == "fallback"]
         message = message | {"id": own["id"], "model": own["model"], "content": [*seams, *own["content"]]}
+        if hop.refuses and said[-1][0] == number:
+            # Where no hop failed after it the last refusal is told as it came, as the middleware tells it too.
+            message["stop_details"] = _discreet(own["stop_details"])
     return Seen([], message, seen.failure, sent)
 
 

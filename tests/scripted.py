@@ -18,8 +18,8 @@ from wire import Seen, serving
 
 type Json = dict[str, Any]
 
-CREDIT = "fallback-credit-"
-"""How the beta begins that credit is asked for with."""
+_CREDIT = ("fallback-credit-", "server-side-fallback-")
+"""How the betas begin with which a refusal tells of credit."""
 _CREDIT_FIELDS = ("fallback_credit_token", "fallback_has_prefill_claim")
 _MISSING = 64
 """How many bytes more a cut message announces than it brings."""
@@ -60,7 +60,7 @@ class Request(NamedTuple):
 
     @property
     def asks_for_credit(self) -> bool:
-        return any(beta.startswith(CREDIT) for beta in self.betas)
+        return any(beta.startswith(_CREDIT) for beta in self.betas)
 
 
 type Answering = Callable[[Request], Script]

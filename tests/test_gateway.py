@@ -8,7 +8,7 @@ import pytest
 
 from answers import ANSWER, MID, REFUSAL, STOP
 from gateways import Kept, gateway
-from proxy import drive
+from proxy import aside, drive
 from proxy.core.commands import Chunk, Command, Event, Open, Opened, Read, Relay, Respond, Write
 from proxy.core.exchange import Exchange, Watcher
 from proxy.gateway import Gateway, ListenError
@@ -250,7 +250,7 @@ async def test_an_answer_that_ends_while_its_refusal_is_being_kept_leaves_a_conn
 
 
 async def test_a_spool_that_hangs_delays_an_answer_only_so_long(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(drive, "KEEP_S", 0.05)
+    monkeypatch.setattr(aside, "KEEP_S", 0.05)
     kept = Kept()
     kept.block = True
     async with serving(stream(REFUSAL) + LAST) as server, gateway(server.url, kept) as url:
@@ -271,7 +271,7 @@ async def test_a_machine_that_starts_no_more_threads_costs_the_record_only(monke
 
 
 async def test_many_spools_that_hang_stop_no_new_connection(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(drive, "KEEP_S", 0.05)
+    monkeypatch.setattr(aside, "KEEP_S", 0.05)
     kept = Kept()
     kept.block = True
     async with serving(stream(REFUSAL) + LAST) as server:

@@ -31,7 +31,7 @@ from proxy.pretend.compress import Compressor
 ROOT = Path(__file__).parent.parent
 ASK: list[BetaMessageParam] = [{"role": "user", "content": "hi"}]
 NOT_A_MESSAGE = {
-    "output_filter", "error_filter", "error_filter_mid", "error_overloaded", "overloaded", "policy_error",
+    "output_filter", "error_filter", "error_filter_mid", "error_overloaded", "overloaded", "policy_error", "http_error",
     "cut_before_head", "cut_start", "cut_mid",
 }  # fmt: skip
 
@@ -145,6 +145,129 @@ async def test_a_credit_token_is_given_to_those_who_ask_for_it(http: aiohttp.Cli
     assert "fallback_credit_token" not in plain
     assert asked["fallback_credit_token"] in SECRETS
     assert asked["fallback_has_prefill_claim"] is True
+
+
+CREDIT = "fallback-credit-2026-07-01"
+TURN: list[Any] = [*ASK, {"role": "assistant", "content": [{"type": "text", "text": "The capital of France"}]}]
+CAPITAL = 'answer text="The capital of France is Paris."'
+
+
+async def token(http: aiohttp.ClientSession, play: str) -> Any:
+    details = told(await ask(http, play, beta=CREDIT))[-2]["delta"]["stop_details"]
+    return details["fallback_credit_token"], details["fallback_has_prefill_claim"]
+
+
+def texts(events: list[dict[str, Any]]) -> str:
+    return "".join(event["delta"].get("text", "") for event in events if event["type"] == "content_block_delta")
+
+
+async def error(http: aiohttp.ClientSession, data: bytes, beta: str = CREDIT) -> tuple[int, str]:
+    async with http.post("/v1/messages", data=data, headers={"anthropic-beta": beta}) as response:
+        return response.status, (await response.json())["error"]["message"]
+
+
+async def test_a_continuation_goes_on_from_the_assistant_s_turn_and_redeems(http: aiohttp.ClientSession) -> None:
+    claimed, claim = await token(http, "refusal_mid partial='The capital of France '")
+    more = {"fallback_credit_token": {"token": claimed, "mode": "best_effort"}}
+    events = told(await ask(http, CAPITAL, body(messages=TURN, **more), beta=CREDIT))
+    assert (claim, texts(events)) == (True, " is Paris.")
+    redeemed = {"status": {"type": "redeemed"}}
+    assert [event["usage"]["fallback_credit"] for event in events if "usage" in event] == [redeemed]
+    assert events[0]["message"]["usage"]["fallback_credit"] == redeemed
+    whole = msgspec.json.decode(await ask(http, CAPITAL, body(stream=False, messages=TURN, **more), beta=CREDIT))
+    assert (whole["content"][0]["text"], whole["usage"]["fallback_credit"]) == (" is Paris.", redeemed)
+
+
+async def test_without_a_token_nothing_is_redeemed_and_the_answer_is_whole(http: aiohttp.ClientSession) -> None:
+    events = told(await ask(http, CAPITAL, beta=CREDIT))
+    assert texts(events) == "The capital of France is Paris."
+    assert "fallback_credit" not in events[-2]["usage"]
+
+
+@pytest.mark.parametrize("play", ["refusal", "refusal_mid claim=false", "refusal_thinking"])
+async def test_a_turn_of_the_assistant_is_refused_without_a_claim_to_it(http: aiohttp.ClientSession, play: str) -> None:
+    unclaimed, claim = await token(http, play)
+    status, said = await error(http, body(messages=TURN, fallback_credit_token=unclaimed))
+    assert (claim, status) == (False, 400)
+    assert "prefill" in said
+    assert await error(http, body(messages=TURN)) == (400, said)
+
+
+async def test_a_claim_is_as_the_play_says(http: aiohttp.ClientSession) -> None:
+    assert (await token(http, "refusal_thinking claim=true"))[1] is True
+
+
+@pytest.mark.parametrize(
+    ("block", "said"),
+    [
+        ({"type": "text", "text": "The capital "}, "trailing whitespace"),
+        ({"type": "tool_use", "id": "t", "name": "Bash", "input": {}}, "without `tool_result` blocks"),
+    ],
+)
+async def test_a_continuation_must_end_in_what_can_be_continued(
+    http: aiohttp.ClientSession, block: dict[str, Any], said: str
+) -> None:
+    claimed, _ = await token(http, "refusal_mid")
+    turn = [*ASK, {"role": "assistant", "content": [block]}]
+    status, message = await error(http, body(messages=turn, fallback_credit_token=claimed))
+    assert status == 400
+    assert said in message
+
+
+@pytest.mark.parametrize(
+    ("more", "beta", "said"),
+    [
+        ({"fallback_credit_token": "fct_other"}, CREDIT, "invalid or malformed"),
+        ({"fallback_credit_token": {"token": "fct_other"}}, "fallback-credit-2026-06-01", "valid string"),
+        ({"fallback_credit_token": "TOKEN"}, "", "Extra inputs are not permitted"),
+        ({"fallback_credit_token": "TOKEN", "fallbacks": "default"}, CREDIT, "fallbacks"),
+    ],
+)
+async def test_a_token_that_is_no_good_is_refused_and_uses_up_no_rule(
+    api: Pretend, http: aiohttp.ClientSession, more: dict[str, Any], beta: str, said: str
+) -> None:
+    good, _ = await token(http, "refusal")
+    api.cast.rules = [Rule(play="refusal", times=1)]
+    sent = {key: good if value == "TOKEN" else value for key, value in more.items()}
+    status, message = await error(http, body(**sent), beta)
+    assert status == 400
+    assert message.startswith("fallback_credit_token: ")
+    assert said in message
+    assert told(await ask(http, "", beta=CREDIT))[-2]["delta"]["stop_reason"] == "refusal"
+    assert [received.scenario for received in api.requests] == ["refusal", "rejected", "refusal"]
+
+
+async def test_an_error_has_the_status_of_the_play(http: aiohttp.ClientSession) -> None:
+    for status in (400, 429, 500, 529):
+        async with http.post("/v1/messages", data=body(), headers={"x-pretend": f"http_error status={status}"}) as got:
+            assert (got.status, (await got.json())["error"]["message"]) == (status, f"A pretend {status}.")
+
+
+async def test_two_tools_are_called_at_once_and_no_two_calls_have_one_id(http: aiohttp.ClientSession) -> None:
+    def calls(events: list[dict[str, Any]]) -> list[str]:
+        blocks = [event["content_block"] for event in events if event["type"] == "content_block_start"]
+        return [block["id"] for block in blocks if block["type"] == "tool_use"]
+
+    ids = calls(told(await ask(http, "answer_tools")))
+    past = [{"type": "tool_use", "id": name, "name": "Bash", "input": {}} for name in ids]
+    ids += calls(
+        told(await ask(http, "refusal_tool_complete", body(messages=[{"role": "assistant", "content": past}, *ASK])))
+    )
+    assert len(set(ids)) == len(ids) == 3
+
+
+async def test_a_tool_runs_the_command_of_the_play(http: aiohttp.ClientSession) -> None:
+    whole = await ask(http, "refusal_tool_complete command='touch made'", body(stream=False))
+    assert msgspec.json.decode(whole)["content"][1]["input"]["command"] == "touch made"
+
+
+async def test_the_stop_reason_may_come_late(api: Pretend, http: aiohttp.ClientSession) -> None:
+    async with http.post("/v1/messages", data=body(), headers={"x-pretend": "refusal_mid late=60"}) as response:
+        text = b""
+        while b"content_block_stop" not in text:
+            text += await response.content.readany()
+        assert b"message_delta" not in text
+        assert api.requests[-1].ended == "open"
 
 
 async def test_a_tool_is_called_until_its_result_is_there(http: aiohttp.ClientSession) -> None:
@@ -332,7 +455,10 @@ async def test_the_word_of_a_rule_is_looked_for_in_the_last_text_of_the_user() -
     blocks = [{"type": "text", "text": "exploit"}]
     later = [{"role": "assistant", "content": "a"}, {"role": "user", "content": [{"type": "tool_result"}]}]
     async with Pretend(rules=[Rule(play="refusal", word="exploit")]) as api, aiohttp.ClientSession(api.url) as http:
-        for messages in ([{"role": "user", "content": blocks}, *later], [{"role": "assistant", "content": blocks}]):
+        for messages in (
+            [{"role": "user", "content": blocks}, *later],
+            [{"role": "assistant", "content": blocks}, *ASK],
+        ):
             await (await http.post("/v1/messages", data=body(messages=messages))).read()
         assert [received.scenario for received in api.requests] == ["refusal", "answer"]
 

@@ -1,10 +1,11 @@
 """What a request asks for, as far as a scenario cares."""
 
 from collections.abc import Iterable
-from typing import Any
 
 import msgspec
 from msgspec import Struct
+
+from proxy.pretend.reply import Json
 
 FALLBACK_MODEL = "claude-opus-4-8"
 
@@ -22,6 +23,14 @@ class Asked(Struct, frozen=True, kw_only=True):
     fallback: str
     """The model that a server-side fallback of this request would ask."""
     input_tokens: int
+    falls_back: bool = False
+    """Whether it asks for a server-side fallback."""
+    turn: tuple[Json, ...] | None = None
+    """The blocks of an assistant's turn that the request ends with; None where it ends with the user's."""
+    credit: str | Json | None = None
+    """``fallback_credit_token`` as it was sent."""
+    calls: int = 0
+    """How many tools have been called in the history."""
     seen: int = 0
     """How many requests had this scenario before."""
 
@@ -30,17 +39,23 @@ class Asked(Struct, frozen=True, kw_only=True):
         """Whether a refusal may carry a credit token (beta ``fallback-credit-*`` or ``server-side-fallback-*``)."""
         return any(beta.startswith(("fallback-credit-", "server-side-fallback-")) for beta in self.betas)
 
+    @property
+    def said(self) -> str:
+        """The text that a continuation goes on from; empty where the answer begins anew."""
+        return "".join(str(block.get("text", "")) for block in self.turn or () if block.get("type") == "text")
+
 
 class _Message(Struct):
     role: str = ""
-    content: str | list[dict[str, Any]] = ""
+    content: str | list[Json] = ""
 
 
 class _Body(Struct):
     model: str = "claude-opus-5"
     stream: bool = False
     messages: list[_Message] = []
-    fallbacks: str | list[dict[str, Any]] | None = None
+    fallbacks: str | list[Json] | None = None
+    fallback_credit_token: str | Json | None = None
     anthropic_beta: list[str] = []
 
 
@@ -56,16 +71,26 @@ def read_asked(body: bytes, *, betas: Iterable[str] = (), model: str = "", strea
         stream=parsed.stream if stream is None else stream,
         text=_last_user_text(parsed.messages),
         tool_result=any(block.get("type") == "tool_result" for block in _blocks(parsed.messages)),
+        turn=_last_turn(parsed.messages),
+        credit=parsed.fallback_credit_token,
+        calls=sum(block.get("type") == "tool_use" for block in _blocks(parsed.messages)),
         betas=frozenset(betas) | frozenset(parsed.anthropic_beta),
         fallback=str(chain[0].get("model", FALLBACK_MODEL)) if chain else FALLBACK_MODEL,
         input_tokens=len(body) // 4,
+        falls_back=parsed.fallbacks is not None,
     )
 
 
-def _blocks(messages: Iterable[_Message]) -> Iterable[dict[str, Any]]:
+def _blocks(messages: Iterable[_Message]) -> Iterable[Json]:
     for message in messages:
-        if not isinstance(message.content, str):
+        if isinstance(message.content, str):
+            yield {"type": "text", "text": message.content}
+        else:
             yield from message.content
+
+
+def _last_turn(messages: list[_Message]) -> tuple[Json, ...] | None:
+    return tuple(_blocks(messages[-1:])) if messages and messages[-1].role == "assistant" else None
 
 
 def _last_user_text(messages: list[_Message]) -> str:

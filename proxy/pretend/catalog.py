@@ -4,11 +4,13 @@ from proxy.pretend.reply import Json
 
 EXEMPTION_TOKEN = "PRETENDexemptionTOKEN0123456789abcdefABCDEF"  # noqa: S105  pretend
 CREDIT_TOKEN = "fct_PRETENDcreditTOKEN0123456789abcdefABCDEF"  # noqa: S105  pretend
+CLAIM_TOKEN = "fct_PRETENDclaimTOKEN0123456789abcdefABCDEF"  # noqa: S105  pretend
+"""A credit token whose bearer may also continue what was written before the refusal."""
 COOKIES = (
     "__cf_bm=PRETENDcookieONE0123456789; path=/; HttpOnly; Secure; SameSite=None",
     "_cfuvid=PRETENDcookieTWO0123456789; path=/; HttpOnly; Secure; SameSite=None",
 )
-SECRETS = (EXEMPTION_TOKEN, CREDIT_TOKEN, "PRETENDcookieONE0123456789", "PRETENDcookieTWO0123456789")
+SECRETS = (EXEMPTION_TOKEN, CREDIT_TOKEN, CLAIM_TOKEN, "PRETENDcookieONE0123456789", "PRETENDcookieTWO0123456789")
 """What the pretend API gives away and nobody may keep."""
 
 EXPLANATIONS = {

@@ -24,6 +24,8 @@ class Answer(Struct, kw_only=True):
     stream: bool = False
     cut: bool = False
     pace: float = 0.0
+    late: tuple[int, float] = (0, 0.0)
+    """A piece by its number, and how many seconds it waits."""
 
 
 class Ticker:
@@ -61,6 +63,8 @@ async def deliver(
         response.content_length = sum(map(len, wire)) + (_MISSING if answer.cut else 0)
     await response.prepare(request)
     for number, piece in enumerate(wire if request.method != "HEAD" else ()):
+        if number == answer.late[0]:
+            await asyncio.sleep(answer.late[1])
         await ticker.wait(options, answer.pace, first=number == 0)
         await response.write(piece)
         await sent()

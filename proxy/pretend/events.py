@@ -66,7 +66,8 @@ def _iterations(reply: Reply) -> Json:
 
 
 def _usage(reply: Reply, output_tokens: int) -> Json:
-    return {
+    credit: Json = {"fallback_credit": {"status": {"type": "redeemed"}}} if reply.redeemed else {}
+    return credit | {
         "input_tokens": reply.input_tokens,
         "cache_creation_input_tokens": 0,
         "cache_read_input_tokens": 0,

@@ -14,9 +14,19 @@ class Options(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     explanation: str | None = ""
     """Empty: the category's usual text; that of ``cyber`` carries an exemption link with a secret token."""
     text: str = "Hello from the pretend API. Everything that you read here was written beforehand."
-    """The text of an answer."""
+    """The text of an answer. One that continues a text with which this begins says only the rest."""
+    partial: str = "Certainly. The first step is to "
+    """What is said before a refusal in mid-stream."""
+    claim: bool | None = None
+    """Whether a refusal in mid-stream may be continued; None: where it has text."""
+    command: str = "echo hi"
+    """What a tool call runs in a shell."""
+    status: int = 500
+    """Of ``http_error``."""
     pace: float = 0.0
     """Seconds between two events; the first is never delayed."""
+    late: float = 0.0
+    """Seconds before the event that brings the stop reason."""
     stepped: bool = False
     """Each event waits for the server's ``step()``, so that a test decides when it comes."""
     encoding: str = "identity"

@@ -19,6 +19,8 @@ class Reply(Struct, frozen=True, kw_only=True):
     input_tokens: int = 0
     iterations: tuple[Json, ...] = ()
     """``usage.iterations``: one entry an attempt, when a server-side fallback took part."""
+    redeemed: bool = False
+    """``usage.fallback_credit`` says that the credit token of the request was taken."""
     error: Json | None = None
     """An ``error`` event comes in place of the stop reason."""
     opened: bool = True

@@ -7,7 +7,7 @@ from msgspec import UNSET
 from msgspec.structs import replace
 
 from proxy.pretend.asked import Asked
-from proxy.pretend.catalog import CREDIT_TOKEN, explanation
+from proxy.pretend.catalog import CLAIM_TOKEN, CREDIT_TOKEN, explanation
 from proxy.pretend.options import Options
 from proxy.pretend.reply import HangUp, HttpError, Json, Play, Reply
 
@@ -35,9 +35,9 @@ def thinking(words: str) -> Json:
     return {"type": "thinking", "thinking": words, "signature": "cHJldGVuZC1zaWduYXR1cmUtbm90LWEtcmVhbC1vbmU="}
 
 
-def tool_use(name: str, **arguments: object) -> Json:
-    """A call of a tool."""
-    return {"type": "tool_use", "id": f"toolu_01Pretend{name}", "name": name, "input": arguments}
+def tool_use(name: str, number: int = 0, **arguments: object) -> Json:
+    """A call of a tool, the `number`-th of its conversation."""
+    return {"type": "tool_use", "id": f"toolu_01Pretend{name}{number}", "name": name, "input": arguments}
 
 
 def seam(asked: Asked, options: Options) -> Json:
@@ -57,13 +57,16 @@ def stop_details(asked: Asked, options: Options, *, prefill: bool) -> Json:
     """Why it was declined. The credit fields come only to those who asked for them by a beta."""
     reason = explanation(options.category) if options.explanation == "" else options.explanation
     details = {"type": "refusal", "category": options.category, "explanation": reason}
-    credit = {"fallback_credit_token": CREDIT_TOKEN, "fallback_has_prefill_claim": prefill, "recommended_model": None}
+    claim = prefill if options.claim is None else options.claim
+    token = CLAIM_TOKEN if claim else CREDIT_TOKEN
+    credit = {"fallback_credit_token": token, "fallback_has_prefill_claim": claim, "recommended_model": None}
     return details | credit if asked.wants_credit else details
 
 
 def answer(asked: Asked, options: Options, *before: Json) -> Reply:
-    """An ordinary answer, after the blocks in `before`."""
-    return Reply(model=asked.model, blocks=(*before, text(options.text)), input_tokens=asked.input_tokens)
+    """An ordinary answer, after the blocks in `before`; of a continuation, what is left to say."""
+    said = text(options.text.removeprefix(asked.said))
+    return Reply(model=asked.model, blocks=(*before, said), input_tokens=asked.input_tokens)
 
 
 def declined(asked: Asked, options: Options, *before: Json) -> Reply:
@@ -78,16 +81,24 @@ def declined(asked: Asked, options: Options, *before: Json) -> Reply:
 
 
 def _answer_tool(asked: Asked, options: Options) -> Play:
-    return answer(asked, options) if asked.tool_result else _tool_call(asked)
+    return answer(asked, options) if asked.tool_result else _tool_call(asked, options)
 
 
-def _tool_call(asked: Asked) -> Reply:
-    blocks = (text("I will run one command. "), tool_use("Bash", command="echo hi", description="Say hi"))
+def _answer_tools(asked: Asked, options: Options) -> Play:
+    """Two calls at once."""
+    call = _tool_call(asked, options)
+    second = tool_use("Bash", asked.calls + 1, command="echo two", description="Say two")
+    return answer(asked, options) if asked.tool_result else replace(call, blocks=(*call.blocks, second))
+
+
+def _tool_call(asked: Asked, options: Options) -> Reply:
+    call = tool_use("Bash", asked.calls, command=options.command, description="Say hi")
+    blocks = (text("I will run one command. "), call)
     return Reply(model=asked.model, blocks=blocks, stop_reason="tool_use", input_tokens=asked.input_tokens)
 
 
 def _refusal_after_tool(asked: Asked, options: Options) -> Play:
-    return declined(asked, options) if asked.tool_result else _tool_call(asked)
+    return declined(asked, options) if asked.tool_result else _tool_call(asked, options)
 
 
 def _error_filter(asked: Asked, options: Options) -> Play:
@@ -173,29 +184,44 @@ def _refusal_new_category(asked: Asked, options: Options) -> Play:
 
 
 def _refusal_tool_complete(asked: Asked, options: Options) -> Play:
-    return declined(asked, options, *_tool_call(asked).blocks)
+    return declined(asked, options, *_tool_call(asked, options).blocks)
+
+
+def _refusal_mid(asked: Asked, options: Options) -> Reply:
+    return declined(asked, options, text(options.partial))
+
+
+def _refusal_mid_open(asked: Asked, options: Options) -> Play:
+    return replace(_refusal_mid(asked, options), block_stop=False)
+
+
+def _http_error(asked: Asked, options: Options) -> Play:
+    kind = _KINDS.get(options.status, "api_error")
+    return HttpError(status=options.status, kind=kind, message=f"A pretend {options.status}.")
 
 
 def _quote_tool(asked: Asked, options: Options) -> Play:
     quoted = {"type": "message", "stop_reason": "refusal", "stop_details": {"type": "refusal", "category": "cyber"}}
     blocks = (text("I will write it down. "), tool_use("Write", file_path="declined.json", content=quoted))
-    return answer(asked, options) if asked.tool_result else replace(_tool_call(asked), blocks=blocks)
+    return answer(asked, options) if asked.tool_result else replace(_tool_call(asked, options), blocks=blocks)
 
 
 def _slow(asked: Asked, options: Options) -> Play:
     return replace(answer(asked, replace(options, text="One more of many words. " * 60)), pace=0.05)
 
 
-_PARTIAL = text("Certainly. The first step is to ")
+_KINDS = {400: "invalid_request_error", 429: "rate_limit_error", 529: "overloaded_error"}
+"""Of errors, by status; all others are ``api_error``."""
 
 
 SCENARIOS: dict[str, Scenario] = {
     "answer": answer,
     "answer_thinking": lambda asked, options: answer(asked, options, thinking("An easy question, so be brief. ")),
     "answer_tool": _answer_tool,
+    "answer_tools": _answer_tools,
     "refusal": declined,
-    "refusal_mid": _declined_after(_PARTIAL),
-    "refusal_mid_open": _declined_after(_PARTIAL, block_stop=False),
+    "refusal_mid": _refusal_mid,
+    "refusal_mid_open": _refusal_mid_open,
     "refusal_thinking": _declined_after(thinking("Is this allowed? Let me see. ")),
     "refusal_after_tool": _refusal_after_tool,
     "refusal_tool_complete": _refusal_tool_complete,
@@ -203,13 +229,14 @@ SCENARIOS: dict[str, Scenario] = {
     "refusal_null_details": _declined_after(stop_details=None),
     "refusal_null_category": _declined_with(category=None, explanation=None),
     "refusal_new_category": _refusal_new_category,
-    "refusal_no_block_start": _declined_after(_PARTIAL, block_start=False),
+    "refusal_no_block_start": lambda asked, options: replace(_refusal_mid(asked, options), block_start=False),
     "output_filter": _output_filter,
     "error_filter": _error_filter,
     "error_filter_mid": _error_filter_mid,
     "error_overloaded": _error_overloaded,
     "overloaded": _overloaded,
     "policy_error": _policy_error,
+    "http_error": _http_error,
     "api_fallback": _api_fallback,
     "api_fallback_mid": _api_fallback_mid,
     "api_fallback_sticky": _api_fallback_sticky,

@@ -75,7 +75,9 @@ def stream_answer(surface: Surface, reply: Reply, options: Options, message_id: 
     told = events(reply, message_id, request_id)
     pieces = [surface.frame(event, _spaces(number, options), options) for number, event in enumerate(told)]
     headers = _headers(surface, request_id, surface.stream_type)
-    return Answer(headers=headers, pieces=pieces, stream=True, cut=bool(reply.cut), pace=reply.pace)
+    ends = next((number for number, event in enumerate(told) if event["type"] == "message_delta"), 0)
+    late = (ends, options.late)
+    return Answer(headers=headers, pieces=pieces, stream=True, cut=bool(reply.cut), pace=reply.pace, late=late)
 
 
 def message_answer(surface: Surface, reply: Reply, message_id: str, request_id: str) -> Answer:
