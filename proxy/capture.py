@@ -18,6 +18,4 @@ def watcher(settings: Settings, source: str) -> Watcher:
         raise SettingsError(f"redact.deny: {error}") from error
     content = settings.capture.content == "refusals"
     ruling = None if settings.retry.enabled else Ruling.OFF
-    return Watcher(
-        source=source, now=time.time, entropy=os.urandom, redactor=redactor, content=content, ruling=ruling
-    )
+    return Watcher(source=source, now=time.time, entropy=os.urandom, redactor=redactor, content=content, ruling=ruling)

@@ -6,10 +6,12 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from threading import Event
 
+from proxy.core.commands import Counsel
 from proxy.core.exchange import Maker, Watcher
 from proxy.gateway import Gateway
 from proxy.upstream import Upstream
 from schemas.records import Entry, Traffic
+from schemas.settings import Retry
 
 
 class Kept:
@@ -32,12 +34,18 @@ class Kept:
 
 @asynccontextmanager
 async def gateway(
-    upstream: str | Upstream, kept: Kept | None = None, *, max_body: int = 64 << 20, drain_s: float = 0
+    upstream: str | Upstream,
+    kept: Kept | None = None,
+    *,
+    max_body: int = 64 << 20,
+    drain_s: float = 0,
+    retry: Retry | None = None,
+    counsel: Counsel | None = None,
 ) -> AsyncIterator[str]:
     """The URL of a gateway before ``upstream``."""
     reach = Upstream(upstream) if isinstance(upstream, str) else upstream
     watcher = Watcher(source="gateway", now=time.time, entropy=os.urandom)
-    made = Gateway(reach, kept or Kept(), watcher, max_body=max_body)
+    made = Gateway(reach, kept or Kept(), watcher, max_body=max_body, retry=retry, counsel=counsel)
     url = await made.start("127.0.0.1", 0)
     try:
         yield url

@@ -142,10 +142,10 @@ def _history(messages: list[Any], sent: Any, raw: Raw) -> Raw:
 def armed_headers(headers: Headers, *, credit: bool) -> Headers:
     """The head of an armed exchange's first request: no encoding asked for, and with ``credit`` the beta for credit tokens.
 
-    The beta joins those that the client sent, in one field; it is not added where the client asked by itself.
+    The beta joins those that the client sent, in one field; it is not added where the client sent this very one.
     """
     plain = _set(headers, b"Accept-Encoding", b"identity")
-    return _with_credit(plain) if credit and not asked_for_credit(plain) else plain
+    return _with_credit(plain) if credit and CREDIT.decode() not in tokens(plain, _BETA) else plain
 
 
 def asked_for_credit(headers: Headers) -> bool:

@@ -51,7 +51,8 @@ class Hops:
     def through(self) -> Through:
         """A reader for an answer as it comes."""
         plain = self._plan.retries and self._plan.wire == "plain"
-        return Through(self._wire, thinking=plain and self._plan.retry.hold == "thinking", graft=plain)
+        thinking = plain and self._plan.retry.hold == "thinking"
+        return Through(self._wire, thinking=thinking, graft=plain, later=self.sent > 0)
 
     def bound(self) -> Ruling | None:
         """Why there may be no further attempt just now, if so."""
@@ -118,6 +119,7 @@ class Hops:
     def ask(self, model: str, made: Hop, strategy: Strategy) -> Step[Event]:
         """Sends one further attempt; what came of it is recorded where it is no answer."""
         self.sent += 1
+        self._wire.secret = True
         session = self._plan.asked.who.session_id
         yield Tell(lambda counsel: counsel.attempted(session))
         self._ledger.began(model, strategy)
@@ -177,7 +179,7 @@ class Hops:
             self._ledger.ended(answer, Result.UNREADABLE, "its answer has another form than the first one's")
             return None
         wire, before = self._wire, (self._wire.handing, self._wire.tail, list(self._wire.seams))
-        if model != wire.handing:
+        if sticks or model != wire.handing:
             wire.seam(model)
         wire.tail, self._passage.answered_by = blocks, model
         ending = yield from self._passage.go(following)

@@ -42,6 +42,8 @@ class Leg:
         self.head, self.reader, self.model, self.answer, self.sticks = head, reader, model, answer, sticks
         self.until = until
         """Until when its whole answer must have come."""
+        self.ending: Ending = End()
+        """How a refused answer ended."""
         self.shown = False
         """Whether the client has been sent anything of it."""
         codings = values(head.headers, b"content-encoding")
@@ -80,14 +82,14 @@ class Passage:
             data = leg.decode(event.data)
             if leg.answer is None and not self.responded:
                 self.unsent.append(data)
+            yield from self.write(leg, leg.reader.feed(data))
             if self._fails(leg):
                 return Failed("it answered with an error event", reached=True)
-            yield from self.write(leg, leg.reader.feed(data))
             if leg.reader.refused is not None:
                 return End()
         return (yield from self._end(leg, event))
 
-    def drain(self, leg: Leg) -> Step[End]:
+    def drain(self, leg: Leg) -> Step[None]:
         """Takes the end of a refused stream, so that it can be sent after all."""
         until = self._clock() + TAIL_S
         while isinstance(event := (yield Read(max(0.0, until - self._clock()))), Chunk):
@@ -95,7 +97,7 @@ class Passage:
         if isinstance(event, Failed) and event.left:
             raise Left
         leg.reader.close(whole=isinstance(event, End))
-        return event if isinstance(event, End) else End()
+        leg.ending = event if isinstance(event, End | Failed) else End()
 
     def write(self, leg: Leg, data: bytes, *, whole: bool = False, last: bool = False) -> Step[None]:
         """Sends the client what there is. ``last``: an answer without a single byte still has a head. ``whole``: it is all."""
@@ -163,8 +165,9 @@ class Passage:
         else:
             leg.answer.finish(whole=whole)
         yield from self._judged(leg)
-        out = leg.reader.close(whole=whole)
         decided = leg.answer is None or leg.answer.message.stop_reason is not None
-        if leg.reader.refused is None and (leg.shown or decided):
-            yield from self.write(leg, out, whole=whole, last=True)
+        if leg.shown or decided:
+            out = leg.reader.close(whole=whole)
+            if leg.reader.refused is None:
+                yield from self.write(leg, out, whole=whole, last=True)
         return event

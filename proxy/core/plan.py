@@ -75,8 +75,13 @@ class Plan:
 
     @property
     def credit(self) -> bool:
-        """Whether demur asks for fallback credit that the client did not ask for."""
-        return self.retries and self.retry.credit and not asked_for_credit(self.request.headers)
+        """Whether demur asks for fallback credit."""
+        return self.retries and self.retry.credit
+
+    @property
+    def secret(self) -> bool:
+        """Whether the client has not asked for it, so that it is to see nothing of it."""
+        return self.credit and not asked_for_credit(self.request.headers)
 
     @property
     def wire(self) -> Literal["marked", "plain"]:

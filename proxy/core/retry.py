@@ -61,7 +61,7 @@ class Armed:
         self._exchange.ruling = self._own
         self._ledger = Ledger(self._exchange)
         self._asked = plan.asked.who.model or ""
-        self._wire = Wire(model=self._asked, secret=plan.credit, guard=plan.guards)
+        self._wire = Wire(model=self._asked, secret=plan.secret, guard=plan.guards)
         self._passage = Passage(watched, self._exchange.id, plan.clock, self._judge)
         self._hops = Hops(plan, self._wire, self._passage, self._ledger)
         self._rephraser = Rephraser(plan, self._hops, self._ledger)
@@ -70,8 +70,6 @@ class Armed:
         self._tried = -1
         """The entry of the chain that was tried last."""
         self._settled = False
-        self._last = End()
-        """How the last refused answer ended."""
 
     def run(self) -> Relay:
         """The relay."""
@@ -181,7 +179,7 @@ class Armed:
         refused = leg.reader.refused
         assert refused is not None
         if not leg.is_whole:
-            self._last = yield from self._passage.drain(leg)
+            yield from self._passage.drain(leg)
         if leg is self._first:
             yield from self._watched.finish(whole=True)
         self._ledger.ended(leg.answer or self._exchange.answer, Result.REFUSED)
@@ -281,21 +279,23 @@ class Armed:
         yield from self._stands(ruling)
         yield from self._watched.count()
         self._passage.answered_by = self._pin.answered_by if self._pin else None
-        yield from self._passage.write(self._first, self._standing(self._first, leg), whole=True, last=True)
-        yield Finish(self._last.trailers)
+        data, ending = self._standing(self._first, leg)
+        yield from self._passage.write(self._first, data, whole=True, last=True)
+        yield Finish(ending.trailers) if isinstance(ending, End) else Abort()
 
-    def _standing(self, original: Leg, leg: Leg) -> bytes:
+    def _standing(self, original: Leg, leg: Leg) -> tuple[bytes, Ending]:
+        """What the client still gets, and how its stream ends."""
         if self._hops.sent and self._plan.wire == "marked":
             if self._wire.refused is not leg.reader.refused:
-                return leg.reader.stand()
+                return leg.reader.stand(), leg.ending
             if isinstance(leg.reader, Whole):
-                return leg.reader.exhausted(self._hops.lacked)
-            return self._wire.exhausted(self._hops.lacked)
+                return leg.reader.exhausted(self._hops.lacked), End()
+            return self._wire.exhausted(self._hops.lacked), End()
         ended = b""
         if isinstance(leg.reader, Graft) and isinstance(original.reader, Through):
             original.reader.leave_open()
             ended = leg.reader.end_text()
-        return ended + original.reader.stand()
+        return ended + original.reader.stand(), original.ending
 
     def _rescue(self) -> Relay:
         """Our own code failed. The first answer goes on as it came; of a later one nothing can be told."""
@@ -306,7 +306,7 @@ class Armed:
             yield from passing(self._watched, event) if isinstance(event, Opened) else unopened(self._watched, event)
         elif leg.reader.refused is not None and not (passage.responded and self._hops.sent):
             yield from passage.write(leg, leg.reader.stand(), whole=True, last=True)
-            yield Finish()
+            yield Finish() if isinstance(leg.ending, End) else Abort()
         elif not passage.responded and not self._hops.sent:
             yield from passage.write(leg, b"".join(passage.unsent), last=True)
             event = yield Read()

@@ -18,9 +18,13 @@ _TEXT, _CALL, _SERVER = frozenset({"text"}), frozenset({"tool_use"}), frozenset(
 
 
 class Through:
-    """See the head of the module. ``thinking``: it is held back as well. ``graft``: ends of text blocks are delayed."""
+    """See the head of the module.
 
-    def __init__(self, wire: Wire, *, thinking: bool, graft: bool) -> None:
+    ``thinking``: it is held back as well. ``graft``: ends of text blocks are delayed. ``later``: an attempt that may yet be passed over,
+    so that an error before any output is held back too.
+    """
+
+    def __init__(self, wire: Wire, *, thinking: bool, graft: bool, later: bool = False) -> None:
         self.refused: Refused | None = None
         self.only_text = True
         """Whether nothing but text has been sent."""
@@ -28,7 +32,7 @@ class Through:
         """One past the highest index."""
         self.open: int | None = None
         """The index of the text block that the client has open, where its end is delayed."""
-        self._wire, self._holds_thinking, self._graft = wire, thinking, graft
+        self._wire, self._holds_thinking, self._graft, self._later = wire, thinking, graft, later
         self._frames = Frames()
         self._start: Json = {}
         self._seen: list[Frame] = []
@@ -69,9 +73,6 @@ class Through:
         """See ``Reader``. What cannot be read goes on as it is."""
         if self._gave_up:
             return data
-        if self.refused is not None:
-            self._after += data
-            return b""
         out = []
         for frame in self._frames.feed(data):
             if self.refused is not None:
@@ -145,7 +146,7 @@ class Through:
             return self._end(found, frame)
         elif kind == "message_stop":
             return self._finish(frame.raw)
-        elif kind == "error":
+        elif kind == "error" and (self._opened or not self._later):
             return self._release(frame.raw)
         return self._hold(frame.raw)
 

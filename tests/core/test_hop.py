@@ -278,12 +278,17 @@ def test_several_fields_of_a_name_become_one_in_the_first_place() -> None:
 
 
 @pytest.mark.parametrize(
-    "beta", [b"fallback-credit-2026-06-01", b"a-1, server-side-fallback-2026-07-01", b"Fallback-Credit-2026-07-01,a-1"]
+    ("beta", "added"),
+    [
+        (b"fallback-credit-2026-06-01", [b",fallback-credit-2026-07-01"]),
+        (b"a-1, server-side-fallback-2026-07-01", [b",fallback-credit-2026-07-01"]),
+        (b"Fallback-Credit-2026-07-01,a-1", []),
+    ],
 )
-def test_a_client_that_asked_by_itself_is_known_and_its_betas_stay(beta: bytes) -> None:
-    asking = ((b"anthropic-beta", b"b-2"), (b"Anthropic-Beta", beta))
+def test_a_client_that_asked_by_itself_is_known_and_its_betas_stay(beta: bytes, added: list[bytes]) -> None:
+    asking = ((b"anthropic-beta", beta),)
     assert asked_for_credit(asking)
-    assert armed_headers(asking, credit=True)[:2] == asking
+    assert armed_headers(asking, credit=True)[0] == (b"anthropic-beta", beta + b"".join(added))
     assert not asked_for_credit(HEAD)
 
 
