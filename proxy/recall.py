@@ -19,7 +19,7 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from proxy import logs
-from proxy.core.exchange import stamp
+from proxy.core.stamps import stamp
 from proxy.database import NoDatabaseError
 from proxy.store import Store
 from schemas.records import Pin

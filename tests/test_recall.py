@@ -12,7 +12,7 @@ from structlog.testing import capture_logs
 
 from entries import entry, name, pin, python
 from proxy import recall as module
-from proxy.core.exchange import stamp
+from proxy.core.stamps import stamp
 from proxy.recall import KEYS, Recall
 from proxy.store import Store
 from proxy.upkeep import expire

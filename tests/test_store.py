@@ -17,7 +17,7 @@ from sqlite_utils import Database
 
 from entries import HOUR, disk, entry, key, name, pin, python, refusal, remount
 from proxy.adoption import move
-from proxy.core.exchange import stamp
+from proxy.core.stamps import stamp
 from proxy.database import NoDatabaseError
 from proxy.packed import dump, pack
 from proxy.spool import Spool, spool_folder

@@ -10,18 +10,18 @@ The clock and the source of random bytes come from outside.
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
 
 from msgspec.structs import replace
 
 from proxy.core import asker
 from proxy.core.answer import Answer
-from proxy.core.context import Split, before, fingerprint, split, without_content
+from proxy.core.context import Split, fingerprint, split, without_content
 from proxy.core.detect import Verdict, answerer, detect, result
 from proxy.core.encoding import Decoder
 from proxy.core.headers import Headers, values
-from proxy.core.recent import NOTE, Recent, Seen
+from proxy.core.recent import Following, Recent, Seen
 from proxy.core.redact import Redactor
+from proxy.core.stamps import stamp, ulid
 from proxy.core.surface import Surface, surface
 from schemas.labels import Kind, Outcome, Result
 from schemas.records import Attempt, Entry, Refusal, Traffic, Update
@@ -32,19 +32,6 @@ Maker = Callable[[], Entry]
 _LONG = 20
 """Characters of the shortest secret that the table of secrets knows, about."""
 _TOLD = ("model", "session_id", "agent_id", "client", "client_version", "entrypoint", "project")
-
-_CROCKFORD = "0123456789ABCDEFGHJKMNPQRSTVWXYZ"
-
-
-def ulid(seconds: float, entropy: bytes) -> str:
-    """An id that sorts by time: 48 bits of milliseconds since 1970 and 80 random ones (github.com/ulid/spec)."""
-    number = int(seconds * 1000) << 80 | int.from_bytes(entropy[:10])
-    return "".join(_CROCKFORD[number >> shift & 31] for shift in range(125, -1, -5))
-
-
-def stamp(seconds: float) -> str:
-    """Seconds since 1970 as ISO 8601 in UTC, with milliseconds."""
-    return datetime.fromtimestamp(seconds, UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,7 +69,7 @@ class Exchange:
         self._counted = surface is Surface.BATCH_RESULTS
         self._parts: Split | None = None
         self._who: asker.Asker | None = None
-        self._follows: tuple[Seen | None] | None = None
+        self.following = Following(watcher.recent, headers, self._began, self._asker, self._split)
         self.id = ulid(self._began, watcher.entropy(10))
         """Of the exchange, and of the first refusal in it."""
         self.known = False
@@ -133,21 +120,9 @@ class Exchange:
         parts = self._split()
         return fingerprint(parts.segments) if parts else None
 
-    def may_follow(self) -> bool:
-        """Whether this may be the client's own answer to a refusal: then ``follows`` is to be asked. Takes no time to speak of."""
-        recent = self._watcher.recent
-        return bool(recent) and recent.of(self._asker(), self._headers, self._began) is not None
-
-    def follows(self) -> Seen | None:
-        """The refusal that this request is the client's own answer to. Takes milliseconds where it may be one."""
-        if self._follows is None:
-            seen = self._watcher.recent.of(self._asker(), self._headers, self._began)
-            self._follows = (seen if seen and seen.fingerprint in self._turns() else None,)
-        return self._follows[0]
-
     def record_id(self) -> str:
         """Of the refusal that this exchange is told of: where the client asks the same model once more, that of the first."""
-        seen = self.follows()
+        seen = self.following.seen()
         if seen is not None and seen.model == self._asker().model:
             self.id, self.known = seen.refusal_id, True
         return self.id
@@ -155,15 +130,7 @@ class Exchange:
     def reached(self) -> None:
         """The refusal reached the client, which may do something about it by itself."""
         if (mark := self.fingerprint()) is not None:
-            seen = Seen(refusal_id=self.id, model=self._asker().model, fingerprint=mark, at=self.now())
-            self._watcher.recent.note(self._asker(), seen)
-
-    def _turns(self) -> set[str | None]:
-        """What the last turn of the user said, and what it said before the client's note that it was declined."""
-        parts = self._split()
-        if parts is None:
-            return set()
-        return {fingerprint(parts.segments), fingerprint(before(parts, NOTE))} - {None}
+            self._watcher.recent.note(self._asker(), Seen(self.id, self._asker().model, mark, self.now()))
 
     def clean(self, said: str) -> str:
         """A text without secrets."""
@@ -184,7 +151,7 @@ class Exchange:
         found = [(message, verdict) for message in messages if (verdict := detect(message)) is not None]
         if not found:
             answered = messages[-1].stop_reason is not None if messages else False
-            return self._followed if answered and self.may_follow() else None
+            return self._followed if answered and self.following.may() else None
         self.declined = self.declined or found[0][1]
         elapsed = self._watcher.now() - self._began
         counted = self._counted or self.open
@@ -203,7 +170,7 @@ class Exchange:
 
     def _followed(self) -> Entry:
         """The client's own answer to a refusal was answered, by whichever model."""
-        if self.follows() is None:
+        if self.following.seen() is None:
             return Entry()
         self._watcher.recent.forget(self._asker())
         update = self._attempted(Result.ANSWERED)
@@ -211,7 +178,7 @@ class Exchange:
         return Entry(updates=[update])
 
     def _attempted(self, result: Result) -> Update:
-        message, seen = self.answer.message, self.follows()
+        message, seen = self.answer.message, self.following.seen()
         attempt = Attempt(
             n=-1,
             by="client",

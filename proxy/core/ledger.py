@@ -3,7 +3,8 @@
 from msgspec.structs import replace
 
 from proxy.core.answer import Answer
-from proxy.core.exchange import Exchange, Maker, stamp
+from proxy.core.exchange import Exchange, Maker
+from proxy.core.stamps import stamp
 from schemas.labels import Outcome, Result, Ruling, Strategy
 from schemas.records import Attempt, Entry, Pin, Rephrasing, Update
 

@@ -14,7 +14,6 @@ from proxy.core.encoding import Decoder
 from proxy.core.headers import values
 from proxy.core.hop import asked_for_credit
 from proxy.core.policy import Asked, Check, arming, asked, first_against
-from schemas.labels import Ruling
 from schemas.settings import Retry
 
 STICKY_MIN = 60
@@ -61,12 +60,9 @@ class Plan:
     def guards(self) -> bool:
         """Whether tool calls end only once the stop reason is known. An API that falls back itself is left alone."""
         on = self.retry.enabled if self.retry.tool_guard is None else self.retry.tool_guard
-        left_alone = self.against is not None and self.against.ruling in {
-            Ruling.FALLBACKS,
-            Ruling.SURFACE,
-            Ruling.UNREADABLE,
-        }
-        return on and self.asked.who.streamed is True and not left_alone
+        asked = self.asked
+        api_falls_back = asked.members is None or "fallbacks" in asked.members
+        return on and asked.messages and asked.who.streamed is True and not api_falls_back
 
     @property
     def armed(self) -> bool:

@@ -7,10 +7,11 @@ words again leaves no such marks.
 """
 
 from collections import OrderedDict
-
-from msgspec import Struct
+from collections.abc import Callable
+from typing import NamedTuple
 
 from proxy.core.asker import Asker
+from proxy.core.context import Split, before, fingerprint
 from proxy.core.headers import Headers, tokens
 
 SOON_S = 60.0
@@ -21,7 +22,7 @@ NOTE = "Your response above was stopped by a safety classifier"
 """How the note begins that Claude Code 2.1.330 adds when it asks the same model once more."""
 
 
-class Seen(Struct, frozen=True, kw_only=True):
+class Seen(NamedTuple):
     """A refusal that reached the client."""
 
     refusal_id: str
@@ -57,6 +58,40 @@ class Recent:
         if seen is None or who.client != "claude-cli" or now - seen.at > SOON_S:
             return None
         return seen if _is_marked(headers) else None
+
+
+class Following:
+    """Whether one request is the client's own answer to a refusal."""
+
+    def __init__(
+        self,
+        recent: Recent,
+        headers: Headers,
+        began: float,
+        who: Callable[[], Asker],
+        parts: Callable[[], Split | None],
+    ) -> None:
+        self._recent, self._headers, self._began, self._who, self._parts = recent, headers, began, who, parts
+        self._found: tuple[Seen | None] | None = None
+
+    def may(self) -> bool:
+        """Whether it may be: then ``seen`` is to be asked. Takes no time to speak of."""
+        return bool(self._recent) and self._candidate() is not None
+
+    def seen(self) -> Seen | None:
+        """The refusal that it answers. Takes milliseconds where it may be one."""
+        if self._found is None:
+            seen = self._candidate()
+            self._found = (seen if seen and seen.fingerprint in self._turns() else None,)
+        return self._found[0]
+
+    def _candidate(self) -> Seen | None:
+        return self._recent.of(self._who(), self._headers, self._began)
+
+    def _turns(self) -> set[str | None]:
+        """What the last turn of the user said, and what it said before the client's note that it was declined."""
+        parts = self._parts()
+        return {fingerprint(parts.segments), fingerprint(before(parts, NOTE))} - {None} if parts else set()
 
 
 def _is_marked(headers: Headers) -> bool:

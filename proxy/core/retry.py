@@ -143,8 +143,8 @@ class Armed:
     def _is_client_hop(self) -> Step[bool]:
         """The client's own answer to a refusal is left alone."""
         exchange = self._exchange
-        if self._own is None and exchange.may_follow():
-            told = yield Ask(lambda _: exchange.follows())
+        if self._own is None and exchange.following.may():
+            told = yield Ask(lambda _: exchange.following.seen())
             if isinstance(told, Told) and told.answer is not None:
                 self._own = exchange.ruling = Ruling.CLIENT_HOP
                 self._passage.id = exchange.record_id()

@@ -7,9 +7,10 @@ import pytest
 
 from answers import ANSWER, DETAILS, MID, REFUSAL, aws, data_of, end, start
 from proxy.core.context import join
-from proxy.core.exchange import Exchange, Watcher, stamp, ulid
+from proxy.core.exchange import Exchange, Watcher
 from proxy.core.headers import Headers
 from proxy.core.redact import Redactor
+from proxy.core.stamps import stamp, ulid
 from schemas.labels import Kind, Result, Role, Stage
 from schemas.records import Entry
 
