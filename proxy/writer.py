@@ -112,7 +112,9 @@ class Writer:
                 self._lose(1, f"an entry cannot be encoded: {type(error).__name__}")
             return False
         with self._lock:
-            spooled = self._append(payload)
+            if self._waiting:  # what became of a refusal must not overtake it
+                self._spill()
+            spooled = not self._waiting and self._append(payload)
             if not spooled:
                 self._keep_waiting(payload)
         self._wake.set()

@@ -19,7 +19,7 @@ from proxy.spool import Spool, spool_folder, spools
 from proxy.store import Store, StoreError
 from proxy.upkeep import health
 from proxy.writer import Writer
-from schemas.records import Entry, Traffic
+from schemas.records import Entry, Traffic, Update
 
 posix = pytest.mark.skipif(sys.platform == "win32", reason="an open file cannot be removed there")
 Make = Callable[..., Writer]
@@ -454,6 +454,17 @@ def test_where_nothing_can_be_made_everything_waits_and_lands_afterwards(
     assert ids(path) == [name(n) for n in range(4)]
     assert names(log, "spool") == ["store.failed", "store.recovered"]
     assert path.parent.stat().st_mode & 0o777 == 0o700
+
+
+def test_what_became_of_a_refusal_never_overtakes_it(path: Path) -> None:
+    path.parent.write_bytes(b"a file in the place of the folder")
+    writer = Writer(path)
+    assert not writer.put(entry(1))
+    path.parent.unlink()
+    assert writer.put(Entry(updates=[Update(refusal_id=name(1), ruling="exhausted")]))
+    assert writer.close()
+    with Store.open(path) as store:
+        assert [refusal.ruling for refusal in store.refusals()] == ["exhausted"]
 
 
 @posix
