@@ -456,17 +456,6 @@ def test_where_nothing_can_be_made_everything_waits_and_lands_afterwards(
     assert path.parent.stat().st_mode & 0o777 == 0o700
 
 
-def test_what_became_of_a_refusal_never_overtakes_it(path: Path) -> None:
-    path.parent.write_bytes(b"a file in the place of the folder")
-    writer = Writer(path)
-    assert not writer.put(entry(1))
-    path.parent.unlink()
-    assert writer.put(Entry(updates=[Update(refusal_id=name(1), ruling="exhausted")]))
-    assert writer.close()
-    with Store.open(path) as store:
-        assert [refusal.ruling for refusal in store.refusals()] == ["exhausted"]
-
-
 @posix
 def test_what_can_be_written_nowhere_until_the_end_is_told_to_be_lost(
     path: Path, start: Make, log: list[EventDict]
@@ -496,6 +485,24 @@ def test_on_a_full_disk_everything_waits_and_lands_when_there_is_space(
         assert names(log, "spool") == ["store.failed", "store.recovered"]
         assert writer.close()
         assert (ids(path), lost(path)) == ([name(n) for n in range(11)], 0)
+
+
+def test_what_became_of_a_refusal_never_overtakes_it(tmp_path: Path, start: Make) -> None:
+    with disk(tmp_path / "disk") as folder:
+        path = folder / "demur.db"
+        writer = start(path)
+        assert writer.put(entry(0))
+        until(lambda: path.exists() and ids(path) == [name(0)])
+        filler = fill(folder)
+        with filler.open("r+b") as file:
+            file.truncate(filler.stat().st_size - 16_384)
+        assert not writer.put(entry(1, noise(200_000, 1)))
+        assert not writer.put(Entry(updates=[Update(refusal_id=name(1), ruling="exhausted")]))
+        filler.unlink()
+        until(lambda: len(ids(path)) == 2)
+        assert writer.close()
+        with Store.open(path) as store:
+            assert {one.id: one.ruling for one in store.refusals()} == {name(0): None, name(1): "exhausted"}
 
 
 def test_what_does_not_fit_into_memory_is_counted_on_the_full_disk_and_told_afterwards(
