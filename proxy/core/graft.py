@@ -7,32 +7,41 @@ rejects in the next turn (PROTOCOL 2.5 and 6.6; Anthropic, "Refusals and fallbac
 """
 
 from proxy.core.message import parse, table, text
-from proxy.core.splice import Json, Refused, Wire, content, event, is_thinking
+from proxy.core.splice import SERVER_TOOLS, Json, Refused, Wire, content, event, is_thinking
 from proxy.core.sse import Frame, Frames
 
 
 class Graft:
-    """See the head of the module. ``open_text``: the index of the client's open text block; None where there is none."""
+    """See the head of the module.
 
-    def __init__(self, wire: Wire, open_text: int | None, *, continues: bool) -> None:
+    ``open_text``: the index of the client's open text block; None where there is none. ``before``: what must go out before it.
+    """
+
+    def __init__(self, wire: Wire, open_text: int | None, *, continues: bool, before: bytes = b"") -> None:
         self.refused: Refused | None = None
         self.open = open_text
+        self.only_text = True
+        """Whether the client has been sent nothing but text of it."""
         self._next = wire.next_index
-        self._wire, self._continues = wire, continues
+        self._wire, self._continues, self._before = wire, continues, before
         self._frames = Frames()
         self._start: Json = {}
         self._seen: list[Frame] = []
         self._places: dict[int, int] = {}
         """Where its blocks stand for the client; thinking stands nowhere."""
         self._calls: set[int] = set()
+        self._running: set[int] = set()
+        """Tools of the API itself that have not ended."""
         self._shown = False
+        self._held: list[bytes] = []
+        """Pings and errors before its first output."""
         self._ends: list[bytes] = []
         self._after = bytearray()
 
     @property
     def tool(self) -> bool:
         """See ``Reader``."""
-        return bool(self._calls)
+        return bool(self._calls or self._running)
 
     @property
     def next_index(self) -> int:
@@ -48,7 +57,7 @@ class Graft:
     def close(self, *, whole: bool) -> bytes:
         """See ``Reader``."""
         rest = b"".join(frame.raw for frame in self._frames.close())
-        return b"" if self.refused is not None else (self._finish() if whole else b"") + rest
+        return b"" if self.refused is not None else (self._finish() if whole else b"") + self._first() + rest
 
     def flush(self) -> bytes:
         """See ``Reader``. Nothing is held back here but ends."""
@@ -57,6 +66,10 @@ class Graft:
     def stand(self) -> bytes:
         """The end of the text block. Which refusal the client gets is not this reader's to say: it gets the first one."""
         return self.end_text()
+
+    def give_up(self) -> bytes:
+        """See ``Reader``. What has no place in the client's message yet is not sent."""
+        return b""
 
     def end_text(self) -> bytes:
         """The end of the client's open text block."""
@@ -77,7 +90,12 @@ class Graft:
         if reason == "refusal":
             self.refused = Refused(event=found, start=self._start, blocks=content(self._seen), shown=self._shown)
             return b""
-        return (self._finish() if reason is not None else b"") + frame.raw
+        if reason is not None:
+            return self._finish() + self._first() + frame.raw
+        if self._shown:
+            return frame.raw
+        self._held.append(frame.raw)
+        return b""
 
     def _content(self, kind: str, found: Json) -> bytes:
         index = found.get("index")
@@ -88,8 +106,11 @@ class Graft:
         if (place := self._places.get(index)) is None:
             return b""
         moved = event({**found, "index": place})
-        if kind == "content_block_delta" or place == self.open:
-            return moved if kind == "content_block_delta" else b""
+        if kind == "content_block_delta":
+            return moved
+        self._running.discard(place)
+        if place == self.open:
+            return b""
         if place in self._calls and self._wire.guard:
             self._ends.append(moved)
             return b""
@@ -98,18 +119,26 @@ class Graft:
     def _begin(self, index: int, block: Json, found: Json) -> bytes:
         if is_thinking(block):
             return b""
-        self._shown = True
-        kind = block.get("type")
+        first, kind = self._first(), block.get("type")
         if kind == "text" and self._continues and self.open is not None and not self._places:
             self._places[index] = self.open
-            return self._said(block, self.open)
+            return first + self._said(block, self.open)
         place, self._next = self._next, self._next + 1
         self._places[index] = place
-        out = self.end_text() + event({**found, "index": place})
+        out = first + self.end_text() + event({**found, "index": place})
         self.open = place if kind == "text" else None
+        self.only_text = self.only_text and kind == "text"
         if kind == "tool_use":
             self._calls.add(place)
+        if kind in SERVER_TOOLS:
+            self._running.add(place)
         return out
+
+    def _first(self) -> bytes:
+        """What goes before its first output."""
+        before, self._before, held, self._held = self._before, b"", self._held, []
+        self._shown = self._wire.grafted = True
+        return before + b"".join(held)
 
     def _said(self, block: Json, place: int) -> bytes:
         """What the text block began with, usually nothing, as a delta."""

@@ -9,9 +9,10 @@ from typing import Any
 
 from proxy.core.answer import Answer
 from proxy.core.commands import Chunk, End, Event, Failed, Late, Note, Open, Opened, Read, Step, Tell
+from proxy.core.encoding import Decoder
 from proxy.core.fitness import Unfit, learnable
 from proxy.core.graft import Graft
-from proxy.core.headers import Headers, first
+from proxy.core.headers import Headers, first, values
 from proxy.core.hop import Hop, armed_headers, continuation, hop
 from proxy.core.ledger import Ledger
 from proxy.core.marked import Marked
@@ -65,6 +66,12 @@ class Hops:
         claimed = refused.blocks if refused.claim and refused.token and self._plan.retry.credit else []
         return continuation([*self._wire.tail, *claimed])
 
+    def goes_on(self, leg: Leg, refused: Refused) -> bool:
+        """Whether, in plain wire, another attempt may go on in the text that the client has: it is all that it has, and given on whole."""
+        only_text = isinstance(leg.reader, Through | Graft) and leg.reader.only_text
+        given_on = refused.claim or not refused.shown
+        return only_text and given_on and bool(self.continuation(refused))
+
     def try_entry(self, entry: Entry, leg: Leg, refused: Refused) -> Step[tuple[Leg, Ending] | Ruling | None]:
         """None: this one failed, or cannot take the request; on to the next."""
         ladder = self._ladder(leg, refused)
@@ -88,8 +95,7 @@ class Hops:
             return [[]]
         newest = self.continuation(refused)
         if self._plan.wire == "plain":
-            text_only = not isinstance(leg.reader, Through) or leg.reader.only_text
-            return [newest] if newest and self._passage.responded and text_only else [[]]
+            return [newest] if self._passage.responded and self.goes_on(leg, refused) else [[]]
         return [newest, self._wire.tail] if newest and newest != self._wire.tail else [newest]
 
     def made(self, entry: Entry, token: str | None = None, blocks: Sequence[dict[str, Any]] = ()) -> Hop | Unfit:
@@ -145,17 +151,18 @@ class Hops:
         self.lacked = model if event.status in CAPACITY else None
         answer = Answer()
         answer.opened(event.status, event.headers)
-        body = yield from self._error_body(answer)
+        body = yield from self._error_body(event, answer)
         self._ledger.ended(answer, Result.ERROR, f"HTTP {event.status}")
         if (field := learnable(event.status, body)) is not None:
             self._plan.learned.of(model).add(field)
             yield Note("hop.learned", facts={"model": model, "field": field})
 
-    def _error_body(self, answer: Answer) -> Step[bytes]:
+    def _error_body(self, head: Opened, answer: Answer) -> Step[bytes]:
         body, until = b"", self._plan.clock() + ERROR_S
+        decoder = Decoder(values(head.headers, b"content-encoding"))
         while isinstance(event := (yield Read(max(0.0, until - self._plan.clock()))), Chunk):
             answer.feed(event.data)
-            body += event.data
+            body += decoder.feed(event.data)
             if len(body) > LARGEST_ERROR:
                 break
         if isinstance(event, Failed) and event.left:
@@ -198,6 +205,8 @@ class Hops:
             return Marked(self._wire, model)
         if not self._passage.responded:
             return self.through()
+        if not blocks and isinstance(leg.reader, Through):
+            return Graft(self._wire, None, continues=False, before=leg.reader.end_blocks())
         open_text = leg.reader.open if isinstance(leg.reader, Through | Graft) else None
         return Graft(self._wire, open_text, continues=bool(blocks))
 

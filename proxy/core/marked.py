@@ -7,6 +7,7 @@ as it came. Until the attempt shows output it is held back: it may be declined a
 
 from proxy.core.message import parse, table, text
 from proxy.core.splice import (
+    SERVER_TOOLS,
     Json,
     Refused,
     Wire,
@@ -43,7 +44,7 @@ class Marked:
     @property
     def tool(self) -> bool:
         """See ``Reader``."""
-        return self._calls or any(kind in {"server_tool_use", "mcp_tool_use"} for kind in self._blocks.values())
+        return self._calls or any(kind in SERVER_TOOLS for kind in self._blocks.values())
 
     @property
     def next_index(self) -> int:
@@ -75,6 +76,10 @@ class Marked:
     def stand(self) -> bytes:
         """See ``Reader``."""
         return self._open() + self._last(self._terminal) + bytes(self._after)
+
+    def give_up(self) -> bytes:
+        """See ``Reader``. What has no place in the client's message yet is not sent."""
+        return b""
 
     def end_blocks(self) -> bytes:
         """The ends of blocks that are still open, before a seam."""

@@ -42,8 +42,8 @@ class Leg:
         self.head, self.reader, self.model, self.answer, self.sticks = head, reader, model, answer, sticks
         self.until = until
         """Until when its whole answer must have come."""
-        self.ending: Ending = End()
-        """How a refused answer ended."""
+        self.ending: End | Failed | None = None
+        """How it ended, once it has."""
         self.shown = False
         """Whether the client has been sent anything of it."""
         codings = values(head.headers, b"content-encoding")
@@ -70,47 +70,81 @@ class Passage:
         """Until when something may be held back."""
         self.answered_by: str | None = None
         """The model that answers, where it is not the one that was asked for; for the head."""
-        self.unsent: list[bytes] = []
-        """Of the first leg, while nothing has been sent."""
+        self._piece: bytes | None = None
+        self._out = b""
+        """The piece at hand, decoded, which no reader has had, and what one gave for it: for ``rescue``."""
         self.id = exchange_id
         self._watched, self._clock, self._judge = watched, clock, judge
 
     def go(self, leg: Leg) -> Step[Ending]:
         """Gives the client what it may have, until the leg ends or turns out to be declined."""
         while isinstance(event := (yield from self._read(leg)), Chunk):
+            self._piece = leg.decode(event.data)
             yield from self._look(leg, event.data)
-            data = leg.decode(event.data)
-            if leg.answer is None and not self.responded:
-                self.unsent.append(data)
-            yield from self.write(leg, leg.reader.feed(data))
+            self._out, self._piece = leg.reader.feed(self._piece), None
+            yield from self.write(leg, self._out)
+            self._out = b""
             if self._fails(leg):
                 return Failed("it answered with an error event", reached=True)
             if leg.reader.refused is not None:
                 return End()
+            if leg.decoder.failed:
+                event = Failed(f"its encoding: {leg.decoder.failed}", reached=True)
+                break
         return (yield from self._end(leg, event))
 
     def drain(self, leg: Leg) -> Step[None]:
         """Takes the end of a refused stream, so that it can be sent after all."""
         until = self._clock() + TAIL_S
+        if leg.ending is not None:
+            return
         while isinstance(event := (yield Read(max(0.0, until - self._clock()))), Chunk):
-            leg.reader.feed(leg.decode(event.data))
+            self._piece = leg.decode(event.data)
+            leg.reader.feed(self._piece)
+            self._piece = None
         if isinstance(event, Failed) and event.left:
             raise Left
+        leg.ending = event if isinstance(event, End | Failed) else None
         leg.reader.close(whole=isinstance(event, End))
-        leg.ending = event if isinstance(event, End | Failed) else End()
 
     def write(self, leg: Leg, data: bytes, *, whole: bool = False, last: bool = False) -> Step[None]:
         """Sends the client what there is. ``last``: an answer without a single byte still has a head. ``whole``: it is all."""
         if not data and (self.responded or not last):
             return
         if not self.responded:
-            self.responded = True
             head = self._head(leg, data, whole=whole)
+            self.responded = True
             yield Respond(head.status, head.reason, head.headers)
-            self.unsent.clear()
         leg.shown = True
         if data:
             yield Write(data)
+
+    def rest(self, leg: Leg) -> Step[End | Failed]:
+        """What is left of an answer whose end has not come, as it comes."""
+        while leg.ending is None:
+            event = yield Read()
+            if isinstance(event, Chunk):
+                yield from self.write(leg, leg.reader.feed(leg.decode(event.data)))
+            elif isinstance(event, End | Failed):
+                leg.ending = event
+                yield from self.write(leg, leg.reader.close(whole=isinstance(event, End)))
+        return leg.ending
+
+    def rescue(self, leg: Leg) -> Step[End | Failed]:
+        """Our own code failed: what came of the first answer and was not sent, and the rest, as it came."""
+        owed = self._out + leg.reader.give_up()
+        if self._piece is not None:
+            owed += leg.reader.feed(self._piece)
+        if leg.ending is not None:
+            owed += leg.reader.close(whole=isinstance(leg.ending, End))
+        if not self.responded:
+            self.responded = True
+            drop = (b"content-length", b"content-encoding", b"transfer-encoding")
+            headers = tuple(pair for pair in leg.head.headers if pair[0].lower() not in drop)
+            yield Respond(leg.head.status, leg.head.reason, (*headers, (b"Transfer-Encoding", b"chunked")))
+        if owed:
+            yield Write(owed)
+        return (yield from self.rest(leg))
 
     def as_it_came(self, head: Opened) -> Opened:
         """The head of an answer that is passed on as it is."""
@@ -120,7 +154,7 @@ class Passage:
         )
 
     def _head(self, leg: Leg, data: bytes, *, whole: bool) -> Opened:
-        if leg.is_whole and not whole and not leg.encoded:
+        if leg.is_whole and not whole and not leg.encoded and data:
             return self.as_it_came(leg.head)
         length = len(data) if leg.is_whole and whole else None
         return armed_head(leg.head, self.id, self.answered_by, decoded=leg.encoded, length=length)
@@ -133,7 +167,7 @@ class Passage:
             if not isinstance(event, Late) or leg.answer is not None or leg.shown:
                 break
             self.until = FOREVER
-            yield from self.write(leg, leg.reader.flush())
+            yield from self.write(leg, leg.reader.flush(), last=leg.is_whole)
         if isinstance(event, Failed) and event.left:
             raise Left
         return event
@@ -160,6 +194,7 @@ class Passage:
         if not isinstance(event, End | Failed | Late):
             raise TypeError(f"not the end of an answer: {event!r}")
         whole = isinstance(event, End)
+        leg.ending = event if isinstance(event, End | Failed) else None
         if leg.answer is None:
             yield from self._watched.finish(whole=whole)
         else:

@@ -26,9 +26,11 @@ from proxy.core.commands import (
     Opened,
     Read,
     Relay,
+    Respond,
     Step,
     Tell,
     Told,
+    Write,
 )
 from proxy.core.fitness import Unfit
 from proxy.core.graft import Graft
@@ -43,6 +45,7 @@ from proxy.core.policy import Declined, asking, chain, first_against
 from proxy.core.relay import Watched, passing, unopened
 from proxy.core.rephraser import Rephraser
 from proxy.core.splice import Refused, Wire
+from proxy.core.splice import event as made_event
 from proxy.core.through import Through
 from proxy.core.whole import Whole
 from schemas.labels import Kind, Outcome, Result, Ruling, Strategy
@@ -181,7 +184,7 @@ class Armed:
         if not leg.is_whole:
             yield from self._passage.drain(leg)
         if leg is self._first:
-            yield from self._watched.finish(whole=True)
+            yield from self._watched.finish(whole=not isinstance(leg.ending, Failed))
         self._ledger.ended(leg.answer or self._exchange.answer, Result.REFUSED)
         if self._passage.responded:
             self._passage.until = self._plan.clock() + self._plan.retry.hold_s
@@ -228,14 +231,14 @@ class Armed:
         """Why nothing may follow on what the client has been sent, if so."""
         if leg.reader.tool:
             return Ruling.TOOL
-        if self._plan.wire == "marked":
-            follows = leg.is_whole or refused.token is not None or not (refused.shown or refused.blocks)
+        if self._plan.wire == "marked" and not leg.is_whole:
+            follows = refused.token is not None or not (refused.shown or refused.blocks)
             return None if follows else Ruling.MID_STREAM
+        if leg.is_whole:
+            return Ruling.HOLD if self._passage.responded else None
         if not self._passage.responded or self._plan.retry.mid_stream == "restart":
             return None
-        text_only = leg.reader.only_text if isinstance(leg.reader, Through) else isinstance(leg.reader, Graft)
-        goes_on = bool(self._hops.continuation(refused))
-        return None if text_only and goes_on else Ruling.MID_STREAM
+        return None if self._hops.goes_on(leg, refused) else Ruling.MID_STREAM
 
     # the end
 
@@ -279,40 +282,64 @@ class Armed:
         yield from self._stands(ruling)
         yield from self._watched.count()
         self._passage.answered_by = self._pin.answered_by if self._pin else None
-        data, ending = self._standing(self._first, leg)
+        data, source = self._standing(self._first, leg)
         yield from self._passage.write(self._first, data, whole=True, last=True)
-        yield Finish(ending.trailers) if isinstance(ending, End) else Abort()
+        if source is not None and source.ending is None and not self._hops.sent:
+            source.reader.give_up()
+            yield from self._passage.rest(source)
+        ending = source.ending if source else None
+        if isinstance(ending, Failed):
+            yield Abort()
+            return
+        if source is not None and ending is None:
+            yield Write(made_event({"type": "message_stop"}))
+        yield Finish(ending.trailers if ending else ())
 
-    def _standing(self, original: Leg, leg: Leg) -> tuple[bytes, Ending]:
-        """What the client still gets, and how its stream ends."""
+    def _standing(self, original: Leg, leg: Leg) -> tuple[bytes, Leg | None]:
+        """What the client still gets, and whose end it is; None where it is made here."""
         if self._hops.sent and self._plan.wire == "marked":
             if self._wire.refused is not leg.reader.refused:
-                return leg.reader.stand(), leg.ending
+                return leg.reader.stand(), leg
             if isinstance(leg.reader, Whole):
-                return leg.reader.exhausted(self._hops.lacked), End()
-            return self._wire.exhausted(self._hops.lacked), End()
+                return leg.reader.exhausted(self._hops.lacked), None
+            return self._wire.exhausted(self._hops.lacked), None
         ended = b""
-        if isinstance(leg.reader, Graft) and isinstance(original.reader, Through):
+        if self._wire.grafted and isinstance(leg.reader, Graft) and isinstance(original.reader, Through):
             original.reader.leave_open()
             ended = leg.reader.end_text()
-        return ended + original.reader.stand(), original.ending
+        return ended + original.reader.stand(), original
 
     def _rescue(self) -> Relay:
         """Our own code failed. The first answer goes on as it came; of a later one nothing can be told."""
-        leg, passage = self._first, self._passage
-        if leg is None:
-            request = self._plan.request
-            event = yield Open(request.method, request.target, request.headers, request.body)
-            yield from passing(self._watched, event) if isinstance(event, Opened) else unopened(self._watched, event)
-        elif leg.reader.refused is not None and not (passage.responded and self._hops.sent):
-            yield from passage.write(leg, leg.reader.stand(), whole=True, last=True)
-            yield Finish() if isinstance(leg.ending, End) else Abort()
-        elif not passage.responded and not self._hops.sent:
-            yield from passage.write(leg, b"".join(passage.unsent), last=True)
-            event = yield Read()
-            while isinstance(event, Chunk):
-                yield from passage.write(leg, leg.decode(event.data))
-                event = yield Read()
-            yield Finish(event.trailers) if isinstance(event, End) else Abort()
-        else:
+        try:
+            ending = yield from self._rescued()
+            yield from self._stands(Ruling.FAILED)
+            yield from self._watched.count()
+            yield Finish(ending.trailers) if isinstance(ending, End) else Abort()
+        except Left:
             yield Abort()
+        except Exception as error:  # noqa: BLE001 - rule zero has its end where nothing can be told any more
+            yield Note("retry.failed", error)
+            yield Abort()
+
+    def _rescued(self) -> Step[Ending]:
+        leg, request = self._first, self._plan.request
+        if leg is not None and not self._hops.sent:
+            return (yield from self._passage.rescue(leg))
+        if leg is not None:
+            if self._passage.responded:
+                return Failed("of a later attempt nothing can be told", reached=True)
+            yield from self._passage.write(leg, leg.reader.stand(), whole=True, last=True)
+            return leg.ending or End()
+        event = yield Open(request.method, request.target, request.headers, request.body)
+        if not isinstance(event, Opened):
+            return event if isinstance(event, Failed) else Failed("no answer", reached=False)
+        yield from self._watched.opened(event)
+        yield Respond(event.status, event.reason, event.headers)
+        while isinstance(event := (yield Read()), Chunk):
+            if self._watched.look(event.data):
+                yield from self._watched.found()
+            yield Write(event.data)
+        ending = event if isinstance(event, End) else Failed("it was cut", reached=True)
+        yield from self._watched.finish(whole=isinstance(ending, End))
+        return ending

@@ -27,6 +27,8 @@ TOKENS = ("fallback_credit_token", "fallback_has_prefill_claim")
 """What a refusal carries only for those who asked for credit."""
 CAPACITY = frozenset({429, 529})
 """Statuses after which a model may be recommended all the same."""
+SERVER_TOOLS = frozenset({"server_tool_use", "mcp_tool_use"})
+"""Calls of tools that the API itself runs, while the stream is open."""
 _DELTA = b'event: content_block_delta\ndata: {"type":"content_block_delta"'
 _THINKING = frozenset({"thinking", "redacted_thinking"})
 
@@ -109,6 +111,10 @@ class Reader(Protocol):
         """The refusal after all, with what was held back before it."""
         ...
 
+    def give_up(self) -> bytes:
+        """All that came and was not sent, as it came, less what the client is not to see; nothing more is read."""
+        ...
+
 
 @dataclass(slots=True)
 class Wire:
@@ -123,6 +129,8 @@ class Wire:
     opened: bool = False
     """Whether it has a ``message_start``."""
     next_index: int = 0
+    grafted: bool = False
+    """Whether a later attempt has gone on where the first one's text ended."""
     tail: list[Json] = field(default_factory=list)
     """The turn that the last attempt was given to continue."""
     iterations: list[Json] = field(default_factory=list)
@@ -279,7 +287,7 @@ def _said(value: object) -> str:
 def _input(typed: str, began: object) -> object:
     try:
         return json.loads(typed)
-    except ValueError:
+    except (ValueError, RecursionError):
         return began
 
 

@@ -11,10 +11,10 @@ has seen nothing of it. Two events are delayed after that, both to keep a way op
 
 from proxy.core.hop import cut
 from proxy.core.message import parse, table, text
-from proxy.core.splice import TOKENS, Json, Refused, Wire, content, event, is_delta, is_thinking
+from proxy.core.splice import SERVER_TOOLS, TOKENS, Json, Refused, Wire, content, event, is_delta, is_thinking
 from proxy.core.sse import Frame, Frames
 
-_TEXT, _CALL, _SERVER = frozenset({"text"}), frozenset({"tool_use"}), frozenset({"server_tool_use", "mcp_tool_use"})
+_TEXT, _CALL = frozenset({"text"}), frozenset({"tool_use"})
 
 
 class Through:
@@ -71,23 +71,14 @@ class Through:
 
     def feed(self, data: bytes) -> bytes:
         """See ``Reader``. What cannot be read goes on as it is."""
-        if self._gave_up:
-            return data
-        out = []
-        for frame in self._frames.feed(data):
-            if self.refused is not None:
-                self._after += frame.raw
-            else:
-                out.append(self._guarded(frame))
-        return b"".join(out)
+        return b"".join([self._guarded(frame) for frame in self._frames.feed(data)])
 
     def close(self, *, whole: bool) -> bytes:
         """See ``Reader``. An answer that ended without a stop reason goes out whole; one that was cut ends no tool call."""
-        rest = b"".join(frame.raw for frame in self._frames.close())
+        rest = b"".join([self._guarded(frame) for frame in self._frames.close()])
         if self.refused is not None:
-            self._after += rest
             return b""
-        return self._finish(rest) if whole else self._release(rest)
+        return rest + (self._finish(b"") if whole else self._release())
 
     def flush(self) -> bytes:
         """See ``Reader``."""
@@ -98,8 +89,16 @@ class Through:
         terminal = cut(self._terminal, TOKENS) if self._wire.secret else self._terminal
         return self._release() + terminal + bytes(self._after)
 
+    def give_up(self) -> bytes:
+        """See ``Reader``."""
+        terminal = self._terminal if not self._wire.secret else cut(self._terminal, TOKENS)
+        self.refused, self._gave_up, self._terminal = None, True, b""
+        after, self._after = bytes(self._after), bytearray()
+        return self._finish(terminal + after)
+
     def end_blocks(self) -> bytes:
-        """The ends of blocks that are still open, before a seam."""
+        """The ends of blocks that are still open for the client, before another attempt."""
+        late, self._late = b"".join(self._late), []
         open_blocks: list[int] = []
         for frame in self._seen:
             found = parse(frame.parse()[1])
@@ -108,7 +107,7 @@ class Through:
                 open_blocks.append(index)
             elif kind == "content_block_stop" and index in open_blocks:
                 open_blocks.remove(index)
-        return b"".join(event({"type": "content_block_stop", "index": index}) for index in open_blocks)
+        return late + b"".join([event({"type": "content_block_stop", "index": index}) for index in open_blocks])
 
     def leave_open(self) -> int | None:
         """The index of the text block that another attempt goes on in; its end is not sent."""
@@ -121,20 +120,25 @@ class Through:
         return b"".join([*held, *late, *more])
 
     def _finish(self, raw: bytes) -> bytes:
-        ends, self._ends = self._ends, []
-        return self._release(*ends, raw)
+        out = self._release(*self._ends, raw)
+        self._ends = []
+        return out
 
     def _guarded(self, frame: Frame) -> bytes:
-        try:
-            return self._take(frame)
-        except Exception:  # noqa: BLE001 - rule zero
-            self._gave_up = True
-            return self._finish(frame.raw)
+        if self.refused is not None:
+            self._after += frame.raw
+            return b""
+        if not self._gave_up:
+            try:
+                return self._take(frame)
+            except Exception:  # noqa: BLE001 - rule zero
+                self._gave_up = True
+        return self._finish(cut(frame.raw, TOKENS) if self._wire.secret else frame.raw)
 
     def _take(self, frame: Frame) -> bytes:
         if is_delta(frame) and self._opened:
             self._seen.append(frame)
-            return frame.raw
+            return self._release(frame.raw) if self._late else frame.raw
         name, data = frame.parse()
         found = parse(data)
         kind = text(found.get("type")) or name
@@ -147,6 +151,7 @@ class Through:
         elif kind == "message_stop":
             return self._finish(frame.raw)
         elif kind == "error" and (self._opened or not self._later):
+            self._ends = []
             return self._release(frame.raw)
         return self._hold(frame.raw)
 
@@ -179,7 +184,7 @@ class Through:
             self._thinking.add(index)
             return self._hold(raw)
         self.open = index if kind == "text" else None
-        for kinds, indices in ((_TEXT, self._texts), (_CALL, self._calls), (_SERVER, self._running)):
+        for kinds, indices in ((_TEXT, self._texts), (_CALL, self._calls), (SERVER_TOOLS, self._running)):
             if kind in kinds:
                 indices.add(index)
         return self._release(raw)

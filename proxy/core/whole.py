@@ -27,7 +27,7 @@ class Whole:
         if self._passing:
             return data
         self._body += data
-        return self.flush() if len(self._body) > LARGEST else b""
+        return self.give_up() if len(self._body) > LARGEST else b""
 
     def close(self, *, whole: bool) -> bytes:
         """See ``Reader``."""
@@ -43,16 +43,22 @@ class Whole:
         return to_json(self._seamed(found)) if self._marked and found else body
 
     def flush(self) -> bytes:
+        """See ``Reader``. A part of a body is of no use to anybody: what it says is awaited all the same."""
+        return b""
+
+    def give_up(self) -> bytes:
         """See ``Reader``."""
-        self._passing = True
+        self._passing, self.refused = True, None
         body, self._body = bytes(self._body), bytearray()
-        return body
+        return self._shown(body)
 
     def stand(self) -> bytes:
         """See ``Reader``."""
         if self._marked and self.refused is not None:
             return to_json(self._without_token(self._seamed(self.refused.event)))
-        body = bytes(self._body)
+        return self._shown(bytes(self._body))
+
+    def _shown(self, body: bytes) -> bytes:
         return cut(body, TOKENS) if self._wire.secret else body
 
     def exhausted(self, failed: str | None) -> bytes:
