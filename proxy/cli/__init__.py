@@ -5,6 +5,7 @@ import importlib
 import click
 
 from proxy import __version__
+from proxy.cli.group import Group
 
 COMMANDS = {
     "run": "proxy.cli.run:run",
@@ -12,6 +13,9 @@ COMMANDS = {
     "mitm": "proxy.cli.mitm:mitm",
     "list": "proxy.cli.listing:list_",
     "show": "proxy.cli.showing:show",
+    "stats": "proxy.cli.counting:stats",
+    "retry": "proxy.cli.explaining:retry",
+    "sticky": "proxy.cli.staying:sticky",
     "doctor": "proxy.cli.doctoring:doctor",
     "demo": "proxy.cli.demo:demo",
     "db": "proxy.cli.database:db",
@@ -20,7 +24,7 @@ COMMANDS = {
 """Name -> module and object; in the order of the help."""
 
 
-class _Lazy(click.Group):
+class _Lazy(Group):
     def list_commands(self, ctx: click.Context) -> list[str]:
         return list(COMMANDS)
 

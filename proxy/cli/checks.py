@@ -5,50 +5,28 @@ Nothing is changed, no request is sent, no other program is run. A check that fa
 
 import os
 import re
-import shutil
 import stat
 import sys
 from collections.abc import Callable, Iterable, Iterator
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 from proxy import __version__
-from proxy.cli.reaching import answers, host_of, leads_to, place_of, proxy_of, reach
+from proxy.cli.check import Check, fail, ok, warn
+from proxy.cli.reaching import answers, leads_to, proxy_of, reach
+from proxy.cli.surroundings import authority, claude, environment
 from proxy.cli.words import count, line, size, url, without_secrets
 from proxy.database import files
 from proxy.settings import InForce, SettingsError, address, load
 from proxy.upkeep import Finding, health
 from proxy.upstream import UntrustedError, Upstream, UpstreamError, is_loopback
-from schemas.settings import Settings
+from schemas.settings import Retry, Settings
 
 PACKAGES = ("mitmproxy", "aiohttp", "httptools", "uvloop")
 OLDEST_MITMPROXY = (12, 2)
-CA = Path("~/.mitmproxy/mitmproxy-ca-cert.pem")
-"""Where mitmproxy keeps the certificate that its clients have to trust."""
 _MILD = {"spools", "space", "privacy", "losses"}
 """Findings about the store that stop nothing."""
-
-
-class Check(NamedTuple):
-    """One thing that was looked at. ``todo`` is empty where it is well."""
-
-    name: str
-    status: str
-    found: str
-    todo: str = ""
-
-
-def _ok(name: str, found: str) -> Check:
-    return Check(name, "ok", found)
-
-
-def _warn(name: str, found: str, todo: str) -> Check:
-    return Check(name, "warn", found, todo)
-
-
-def _fail(name: str, found: str, todo: str) -> Check:
-    return Check(name, "fail", found, todo)
 
 
 def checks(db: str | None, config: str | None, *, offline: bool) -> Iterator[Check]:
@@ -57,16 +35,17 @@ def checks(db: str | None, config: str | None, *, offline: bool) -> Iterator[Che
     try:
         in_force = load(config, {"db": db})
     except SettingsError as error:
-        yield _public(_fail("config", str(error), "correct it; what depends on the settings was not checked"))
+        yield _public(fail("config", str(error), "correct it; what depends on the settings was not checked"))
     else:
         yield from _looked_at("config", lambda: _config(in_force))
         yield from _looked_at("settings", lambda: _settings(in_force))
+        yield from _looked_at("retry", lambda: _retry(in_force.settings.retry))
         yield from _looked_at("database", lambda: _store(in_force.db))
         yield from _looked_at("upstream", lambda: _upstream(in_force.settings, offline=offline))
         yield from _looked_at("gateway", lambda: _gateway(in_force.settings))
-    yield from _looked_at("certificate", _certificate)
-    yield from _looked_at("environment", _environment)
-    yield from _looked_at("claude", _claude)
+    yield from _looked_at("certificate", authority)
+    yield from _looked_at("environment", environment)
+    yield from _looked_at("claude", claude)
 
 
 def _looked_at(name: str, look: Callable[[], Iterable[Check]]) -> list[Check]:
@@ -74,9 +53,9 @@ def _looked_at(name: str, look: Callable[[], Iterable[Check]]) -> list[Check]:
         return [_public(check) for check in look()]
     except OSError as error:
         what = f"{error.filename or 'it'} cannot be looked at: {error.strerror or error}"
-        return [_public(_fail(name, what, "check the permissions of the file and of its folder"))]
+        return [_public(fail(name, what, "check the permissions of the file and of its folder"))]
     except Exception as error:  # noqa: BLE001 - doctor tells of what is broken, and must not be stopped by it
-        return [_public(_fail(name, f"cannot be checked: {type(error).__name__}: {error}", "report this"))]
+        return [_public(fail(name, f"cannot be checked: {type(error).__name__}: {error}", "report this"))]
 
 
 def _public(check: Check) -> Check:
@@ -109,11 +88,11 @@ def _numbers(text: str) -> tuple[int, ...]:
 
 def _config(in_force: InForce) -> Iterator[Check]:
     if not in_force.config.exists():
-        yield _ok("config", f"{in_force.config} is not there; what is not set otherwise has its default")
+        yield ok("config", f"{in_force.config} is not there; what is not set otherwise has its default")
         return
-    yield _ok("config", f"{in_force.config} was read")
+    yield ok("config", f"{in_force.config} was read")
     for table in in_force.planned:
-        yield _warn(
+        yield warn(
             f"[{table}]",
             "this version of demur does not have it and ignores it",
             "remove it, or wait for a later one",
@@ -126,10 +105,12 @@ def _settings(in_force: InForce) -> Iterator[Check]:
         if name.partition(".")[0] in in_force.planned:
             continue
         variable = f" ({_variable(name)})" if origin == "environment" else ""
-        yield _ok(name, f"{_value(in_force.settings, name)}, from {_ORIGINS.get(origin, origin)}{variable}")
+        yield ok(name, f"{_value(in_force.settings, name)}, from {_ORIGINS.get(origin, origin)}{variable}")
+    for warning in in_force.warnings:
+        yield warn("settings", warning, "change it, or leave it if that is meant")
     if not in_force.settings.capture.redact_secrets:
         todo = "set capture.redact_secrets = true, unless you mean it"
-        yield _warn("secrets", "keys and tokens in declined requests are stored as they are", todo)
+        yield warn("secrets", "keys and tokens in declined requests are stored as they are", todo)
     yield from _deny(in_force.settings.redact.deny)
 
 
@@ -146,11 +127,38 @@ def _value(settings: Settings, name: str) -> str:
         value = getattr(value, part)
     if name == "redact.deny":  # what must never be written is not written here either
         return count(len(value), "entry")
-    if name in {"upstream", "upstream_proxy"}:
+    if name == "retry.rephrase.scope_note":  # nor is what will be said in a prompt
+        return count(len(value), "character")
+    if name in _URLS:
         return url(str(value))
+    if name == "retry.fallback":
+        return ", ".join(str(entry["model"]) for entry in value)
     return (
         ", ".join(value) if isinstance(value, list) else str(value).lower() if isinstance(value, bool) else str(value)
     )
+
+
+_URLS = {"upstream", "upstream_proxy", "retry.rephrase.restate_upstream"}
+
+
+def _retry(retry: Retry) -> Iterator[Check]:
+    """In one line what is in force."""
+    guarded = retry.enabled if retry.tool_guard is None else retry.tool_guard
+    guard = f"tool guard {'on' if guarded else 'off'}"
+    if not retry.enabled:
+        yield ok("retry", f"off: nothing is asked again; {guard}")
+        return
+    chain = ", then ".join(str(entry["model"]) for entry in retry.fallback) or "no fallback"
+    rephrase = f"rephrasing by {retry.rephrase.strategy}" if retry.rephrase.enabled else ""
+    facts = (chain, rephrase, f"wire {retry.wire}", _sticky(retry), guard, f"routes {retry.routes}")
+    yield ok("retry", f"on: {'; '.join(fact for fact in facts if fact)}")
+
+
+def _sticky(retry: Retry) -> str:
+    from proxy.core.plan import STICKY_MIN
+
+    minutes = STICKY_MIN if retry.sticky is True else int(retry.sticky)
+    return f"sticky for {count(minutes, 'minute')}" if minutes and retry.fallback else "not sticky"
 
 
 def _deny(entries: list[str]) -> Iterator[Check]:
@@ -161,11 +169,11 @@ def _deny(entries: list[str]) -> Iterator[Check]:
             Redactor([entry])
         except ValueError:
             todo = "say a word, or a regular expression between slashes"
-            yield _fail(f"redact.deny[{n}]", "it cannot be used", todo)
+            yield fail(f"redact.deny[{n}]", "it cannot be used", todo)
         else:
             if _MEANT.search(entry) and not (len(entry) > 1 and entry[0] == entry[-1] == "/"):
                 what = "it looks like a regular expression and is taken as a plain word"
-                yield _warn(f"redact.deny[{n}]", what, "write it between slashes, /…/, if it is a regular expression")
+                yield warn(f"redact.deny[{n}]", what, "write it between slashes, /…/, if it is a regular expression")
 
 
 _MEANT = re.compile(r"[\\\[+*?]")
@@ -177,7 +185,7 @@ def _store(path: Path) -> Iterator[Check]:
     for finding in report.findings:
         if finding.name == "privacy" and _others_write_to(folder):
             todo = f"chmod go-w {folder}, or name a folder of your own with --db"
-            yield _warn("privacy", f"others may write to {folder}, and so put other files in the place of yours", todo)
+            yield warn("privacy", f"others may write to {folder}, and so put other files in the place of yours", todo)
             if finding.ok:
                 continue
         yield _of_finding(finding, path)
@@ -202,9 +210,9 @@ def _others_write_to(folder: Path) -> bool:
 def _could_be_made(path: Path) -> Iterator[Check]:
     place = next(folder for folder in path.absolute().parents if folder.exists())
     if not place.is_dir():
-        yield _fail("writing", f"{place} is no folder", "name another place with --db")
+        yield fail("writing", f"{place} is no folder", "name another place with --db")
     elif not os.access(place, os.W_OK | os.X_OK):
-        yield _fail(
+        yield fail(
             "writing", f"{place} cannot be written to", "change its permissions, or name another place with --db"
         )
 
@@ -213,13 +221,13 @@ def _upstream(settings: Settings, *, offline: bool) -> Iterator[Check]:
     try:
         upstream = Upstream(settings.upstream, ca=settings.upstream_ca, proxy=settings.upstream_proxy)
         if offline:
-            yield _ok("upstream", f"{url(settings.upstream)}, not connected to (--offline)")
+            yield ok("upstream", f"{url(settings.upstream)}, not connected to (--offline)")
             return
         reach(upstream)
     except UpstreamError as error:
         yield _unreached(settings, error)
     else:
-        yield _ok("upstream", f"{url(settings.upstream)} accepts connections")
+        yield ok("upstream", f"{url(settings.upstream)} accepts connections")
 
 
 def _unreached(settings: Settings, error: UpstreamError) -> Check:
@@ -230,95 +238,31 @@ def _unreached(settings: Settings, error: UpstreamError) -> Check:
             "Claude Code needs the proxy's CA in NODE_EXTRA_CA_CERTS; `demur run` and `demur up` through this proxy need it in"
             " the setting upstream_ca"
         )
-        return _warn("upstream", what, todo)
+        return warn("upstream", what, todo)
     todo = "check the network, HTTPS_PROXY, and the settings upstream, upstream_ca and upstream_proxy"
-    return _fail("upstream", str(error), todo)
+    return fail("upstream", str(error), todo)
 
 
 def _gateway(settings: Settings) -> Iterator[Check]:
     try:
         host, port = address(settings.listen)
     except SettingsError as error:
-        yield _fail("gateway", str(error), "correct the setting listen")
+        yield fail("gateway", str(error), "correct the setting listen")
         return
     if not is_loopback(host):
-        yield _fail(
+        yield fail(
             "gateway",
             f"{host} is not a loopback address",
             "set listen to 127.0.0.1:8788: demur has no authentication yet",
         )
     elif answers(host, port):
-        yield _ok("gateway", f"something accepts connections at {settings.listen}")
+        yield ok("gateway", f"something accepts connections at {settings.listen}")
     elif leads_to(os.environ.get("ANTHROPIC_BASE_URL", ""), host, port):
-        yield _fail(
+        yield fail(
             "gateway",
             f"nothing accepts connections at {settings.listen}, where ANTHROPIC_BASE_URL leads",
             "start it: demur up",
         )
     else:
         what = f"nothing accepts connections at {settings.listen}"
-        yield _warn("gateway", what, "start it: `demur up`. `demur run` needs none")
-
-
-def _certificate() -> Iterator[Check]:
-    path = CA.expanduser()
-    there = path.exists()
-    yield _ok(
-        "certificate",
-        f"{path}" if there else f"{path} is not there yet; `demur mitm` makes it when it first starts",
-    )
-
-
-def _environment() -> Iterator[Check]:
-    yield _base_url(os.environ.get("ANTHROPIC_BASE_URL", ""))
-    proxy = os.environ.get("HTTPS_PROXY") or os.environ.get("https_proxy") or ""
-    authorities = os.environ.get("NODE_EXTRA_CA_CERTS", "")
-    if proxy and not authorities and is_loopback(host_of(proxy)):
-        todo = f"where that is `demur mitm`, set NODE_EXTRA_CA_CERTS={CA.expanduser()}"
-        yield _warn("HTTPS_PROXY", f"{url(proxy)}, without NODE_EXTRA_CA_CERTS", todo)
-    else:
-        yield _ok("HTTPS_PROXY", url(proxy) or "not set")
-    yield _authorities(authorities, through_us=is_loopback(host_of(proxy)))
-
-
-def _authorities(given: str, *, through_us: bool) -> Check:
-    ours = CA.expanduser()
-    if given and not Path(given).exists():
-        todo = "correct it: Claude Code trusts no certificate of it"
-        return _warn("NODE_EXTRA_CA_CERTS", f"{given} is not there", todo)
-    if given and through_us and ours.exists() and not _certificates(ours) <= _certificates(Path(given)):
-        todo = f"where HTTPS_PROXY is `demur mitm`, set NODE_EXTRA_CA_CERTS={ours}, or add that file's text to yours"
-        return _warn("NODE_EXTRA_CA_CERTS", f"{given}, without the certificate of {ours}", todo)
-    return _ok("NODE_EXTRA_CA_CERTS", given or "not set")
-
-
-def _certificates(path: Path) -> set[str]:
-    """The base64 of those in a PEM file (RFC 7468)."""
-    found = re.findall(
-        r"-----BEGIN CERTIFICATE-----(.*?)-----END CERTIFICATE-----", path.read_text("latin-1"), re.DOTALL
-    )
-    return {"".join(body.split()) for body in found}
-
-
-def _base_url(given: str) -> Check:
-    if not given:
-        return _ok("ANTHROPIC_BASE_URL", "not set; `demur run` sets it for what it starts")
-    if is_loopback(host_of(given)):
-        place = place_of(given)
-        if place and answers(*place):
-            return _ok("ANTHROPIC_BASE_URL", url(given))
-        todo = "start what should listen there, or unset it: `demur run` sets it for what it starts"
-        return _fail("ANTHROPIC_BASE_URL", f"{url(given)}, where nothing accepts connections", todo)
-    todo = "`demur run` passes on to it; to use `demur up`, set it to the URL that `demur up` prints"
-    return _warn("ANTHROPIC_BASE_URL", f"{url(given)}, which is not this machine", todo)
-
-
-def _claude() -> Iterator[Check]:
-    if path := shutil.which("claude"):
-        yield _ok("claude", path)
-    else:
-        yield _warn(
-            "claude",
-            "Claude Code is not on the PATH",
-            "install it, or name its path: demur run -- /path/to/claude",
-        )
+        yield warn("gateway", what, "start it: `demur up`. `demur run` needs none")

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from proxy.cli.group import Group
 from proxy.cli.options import Failed, config_option, db_option, json_option, one_line_errors, warn
 
 if TYPE_CHECKING:
@@ -71,7 +72,7 @@ def _adopt(store: "Store") -> None:
         warn(f"warning: some of the newest records are not in the database yet and not shown: {error}")
 
 
-@click.group("db")
+@click.group("db", cls=Group)
 def db() -> None:
     """The database file: where it is, its size, its soundness.
 

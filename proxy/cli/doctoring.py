@@ -7,8 +7,7 @@ import click
 from proxy.cli.options import columns, config_option, db_option, json_option, one_line_errors
 
 NAMES = len("capture.redact_secrets")
-"""Columns of the name of a check: the longest."""
-_MARGIN = 5 + 2 + NAMES + 2
+"""Columns of the name of a check, unless a setting with a longer one is told."""
 _COLOURS = {"ok": "green", "warn": "yellow", "fail": "red"}
 
 
@@ -29,22 +28,34 @@ def doctor(offline: bool, as_json: bool, db: str | None, config: str | None) -> 
     """
     from proxy.cli import words
     from proxy.cli.checks import checks
+    from proxy.cli.layout import wrapped
 
     found = []
-    room = columns(10_000)
+    room, names = columns(10_000), _names(db, config)
+    margin = 5 + 2 + names + 2
     for check in checks(db, config, offline=offline):
         found.append(check)
         if not as_json:
             status = click.style(f"{check.status:<5}", fg=_COLOURS[check.status])
-            click.echo(f"{status}  {check.name:<{NAMES}}  {words.wrapped(check.found, room, _MARGIN)}")
+            click.echo(f"{status}  {check.name:<{names}}  {wrapped(check.found, room, margin)}")
             if check.todo:
-                click.echo(" " * _MARGIN + words.wrapped(f"-> {check.todo}", room, _MARGIN + 3))
+                click.echo(" " * margin + wrapped(f"-> {check.todo}", room, margin + 3))
     failed, warned = (sum(check.status == status for check in found) for status in ("fail", "warn"))
     if as_json:
         click.echo(words.as_json({"checks": [check._asdict() for check in found], "ok": not failed}))
     else:
         click.echo(f"\n{_in_all(failed, warned)}")
     sys.exit(1 if failed else 0)
+
+
+def _names(db: str | None, config: str | None) -> int:
+    from proxy.settings import SettingsError, load
+
+    try:
+        told = load(config, {"db": db}).origins
+    except SettingsError:  # that is a finding of its own
+        told = {}
+    return max(NAMES, *map(len, told)) if told else NAMES
 
 
 def _in_all(failed: int, warned: int) -> str:

@@ -7,11 +7,13 @@ imported here, so that ``--help`` stays fast.
 
 import io
 import os
+import re
 import shutil
 import sys
 import traceback
 from collections.abc import Callable
 from contextlib import suppress
+from datetime import UTC, datetime, timedelta
 from functools import wraps
 
 import click
@@ -26,6 +28,11 @@ _FAULTS = (
 db_option = click.option("--db", metavar="PATH", help="The database.  [demur.db in your data folder]")
 config_option = click.option("--config", metavar="FILE", help="The settings.  [demur.toml in your config folder]")
 json_option = click.option("--json", "as_json", is_flag=True, help="For programs: JSON instead of text.")
+lines_option = click.option("--json", "as_json", is_flag=True, help="For programs: JSON, one object a line.")
+since_option = click.option("--since", metavar="WHEN", help="Not older than: 2h, 3d, 2026-11-20, or an ISO time.")
+
+_UNITS = {"m": "minutes", "h": "hours", "d": "days", "w": "weeks"}
+_AGO = re.compile(r"(\d{1,6})([mhdw])")
 
 
 class Failed(click.ClickException):
@@ -42,11 +49,30 @@ class Misused(Failed):
     exit_code = 2
 
 
+def meant(name: str) -> str:
+    """The ID of a refusal as it was given. Raises ``Misused`` for an empty one."""
+    if not (name := name.strip()):
+        raise Misused("an empty ID names no refusal: say `last`, or an id that `demur list` prints")
+    return name
+
+
 def warn(message: str) -> None:
     """One line on stderr."""
     from proxy.cli.words import line, without_secrets
 
     click.echo(f"demur: {line(without_secrets(message))}", err=True)
+
+
+def moment_since(when: str, now: datetime) -> str:
+    """What ``--since`` means, as a time in UTC like a record's ``at``. Raises ``Misused``."""
+    try:
+        if ago := _AGO.fullmatch(when):
+            moment = now - timedelta(**{_UNITS[ago[2]]: int(ago[1])})
+        else:
+            moment = datetime.fromisoformat(when).astimezone(UTC)  # without an offset: this machine's clock
+    except (ValueError, OverflowError) as error:
+        raise Misused(f"--since {when!r} is no time: say 2h, 3d, 2026-11-20 or 2026-11-20T14:30") from error
+    return moment.isoformat(timespec="milliseconds").replace("+00:00", "Z")
 
 
 def columns(otherwise: int) -> int:

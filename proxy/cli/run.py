@@ -17,7 +17,7 @@ from typing import IO
 import click
 
 from proxy.cli.notice import Notice
-from proxy.cli.options import config_option, db_option, one_line_errors
+from proxy.cli.options import config_option, db_option, one_line_errors, warn
 from proxy.settings import InForce, load
 
 NOT_FOUND, NOT_RUN = 127, 126
@@ -37,7 +37,8 @@ def run(via: str, upstream: str | None, db: str | None, config: str | None, comm
     """Run a command, say `claude`, behind demur.
 
     A listener on a free loopback port is started for it and ends with it. An ANTHROPIC_BASE_URL that is set becomes the upstream; a
-    proxy that is set is chained. The exit code is the command's. If something was declined, a line on stderr says so.
+    proxy that is set is chained. The exit code is the command's. If something was declined, or answered by another model than the one that
+    was asked, a line on stderr says so.
 
     Example: demur run -- claude
     """
@@ -47,6 +48,8 @@ def run(via: str, upstream: str | None, db: str | None, config: str | None, comm
     logs.configure("error")
     existing = None if "DEMUR_UPSTREAM" in os.environ else os.environ.get("ANTHROPIC_BASE_URL")
     in_force = load(config, {"upstream": upstream or existing or None, "db": db})
+    for warning in in_force.warnings:
+        warn(warning)
     notice = Notice(at_once=not (sys.stdin.isatty() and sys.stdout.isatty()) or _prints(command), db=db)
     code = run_loop(_run(_way_in(via, in_force, notice), command))
     notice.close()

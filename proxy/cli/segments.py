@@ -9,7 +9,8 @@ from collections.abc import Iterator
 from itertools import groupby
 from typing import NamedTuple
 
-from proxy.cli.words import count, fit, line, size, tokens, width
+from proxy.cli.layout import fit, width
+from proxy.cli.words import count, line, size, tokens
 from schemas.labels import Label
 from schemas.records import Segment
 

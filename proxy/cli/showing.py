@@ -5,11 +5,11 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from proxy.cli.options import Failed, Misused, columns, config_option, db_option, json_option, one_line_errors, warn
+from proxy.cli.options import Failed, columns, config_option, db_option, json_option, meant, one_line_errors, warn
 
 if TYPE_CHECKING:
     from proxy.store import Store
-    from schemas.records import Attempt, Refusal
+    from schemas.records import Attempt, Refusal, Rephrasing
 
 IN_A_PIPE = 100
 """Columns where no terminal says how many."""
@@ -22,14 +22,16 @@ _TEXTLESS = "Only metadata is shown. --content shows the text; an agent that rea
 
 @click.command()
 @click.argument("name", metavar="ID")
-@click.option("--content", "with_content", is_flag=True, help="Show the text of the request as well.")
+@click.option(
+    "--content", "with_content", is_flag=True, help="Show the text of the request as well, and of what was rephrased."
+)
 @click.option("--full", is_flag=True, help="Every segment on a line of its own, and the headers that were kept.")
 @json_option
 @db_option
 @config_option
 @one_line_errors
 def show(name: str, with_content: bool, full: bool, as_json: bool, db: str | None, config: str | None) -> None:
-    """Show one declined request: the facts, and the map of what was sent.
+    """Show one declined request: the facts, what was tried, and the map of what was sent.
 
     ID is the short id that `demur list` prints, any beginning that means no other, a request id (req_...), or `last`.
 
@@ -41,8 +43,7 @@ def show(name: str, with_content: bool, full: bool, as_json: bool, db: str | Non
     from proxy.cli.database import reading
     from proxy.settings import load
 
-    if not (name := name.strip()):
-        raise Misused("an empty ID names no refusal: say `last`, or an id that `demur list` prints")
+    name = meant(name)
     with reading(load(config, {"db": db}).db) as store:
         if store is None:
             raise Failed("nothing is recorded yet: `demur doctor` tells whether Claude Code goes through demur")
@@ -73,10 +74,19 @@ def record(store: "Store", refusal: "Refusal", *, with_content: bool) -> dict[st
         "segments": mapped,
         "candidates": [],
         "attempts": msgspec.to_builtins(store.attempts(refusal.id)),
+        "rephrasings": [_rephrasing(each, with_content=with_content) for each in store.rephrasings(refusal.id)],
         "advice": None,
         "incident": None,
         "annotations": [],
     }
+
+
+def _rephrasing(of: "Rephrasing", *, with_content: bool) -> dict[str, Any]:
+    from proxy.cli.attempts import sizes_of
+
+    original, sent = sizes_of(of)
+    facts = {"n": of.n, "strategy": of.strategy, "original_bytes": original, "sent_bytes": sent}
+    return facts | ({"original": of.original, "sent": of.sent} if with_content else {})
 
 
 def _texts(store: "Store", refusal_id: str) -> dict[str, bytes | None]:
@@ -98,29 +108,33 @@ def _texts(store: "Store", refusal_id: str) -> dict[str, bytes | None]:
 
 
 def _print(store: "Store", refusal: "Refusal", *, with_content: bool, full: bool) -> None:
+    from proxy.cli import attempts as tried
     from proxy.cli import words
+    from proxy.cli.layout import wrapped
 
-    room = columns(IN_A_PIPE)
+    room, attempts = columns(IN_A_PIPE), store.attempts(refusal.id)
     (short,) = store.short_ids([refusal.id]).values()
     click.echo(click.style(short, bold=True, fg="cyan") + click.style(refusal.id[len(short) :], dim=True))
-    click.echo(words.wrapped(words.sentence(refusal), room) + "\n")
-    facts = [*_facts(refusal), *(_headers(refusal) if full else ())]
+    click.echo(wrapped(words.sentence(refusal), room) + "\n")
+    facts = [*_facts(refusal, attempts), *(_headers(refusal) if full else ())]
     for title, fact in facts:
-        click.echo(click.style(f"{title:<{MARGIN}}", dim=True) + words.wrapped(fact, room, MARGIN))
+        click.echo(click.style(f"{title:<{MARGIN}}", dim=True) + wrapped(fact, room, MARGIN))
     if refusal.explanation:
         click.echo("\n" + click.style("The API's explanation, in its own words", bold=True))
         click.echo(
-            "\n".join(words.wrapped(part, room, 2, first=True) for part in words.text(refusal.explanation).splitlines())
+            "\n".join(wrapped(part, room, 2, first=True) for part in words.text(refusal.explanation).splitlines())
         )
-    _print_attempts(store.attempts(refusal.id))
+    tried.show(attempts, room)
+    tried.show_rephrasings(store.rephrasings(refusal.id), room, with_content=with_content)
     _print_map(store, refusal, room, with_content=with_content, full=full)
-    click.echo("\n" + words.wrapped(_UNKNOWN, room))
+    click.echo("\n" + wrapped(_UNKNOWN, room))
     if not with_content:
-        click.echo(words.wrapped(_TEXTLESS, room))
+        click.echo(wrapped(_TEXTLESS, room))
 
 
-def _facts(refusal: "Refusal") -> Iterator[tuple[str, str]]:
+def _facts(refusal: "Refusal", attempts: "list[Attempt]") -> Iterator[tuple[str, str]]:
     """Title and fact; what is not known is left out."""
+    from proxy.cli import attempts as tried
     from proxy.cli import words
 
     yield "when", f"{words.moment(refusal.at)} ({words.line(refusal.at)})"
@@ -129,6 +143,7 @@ def _facts(refusal: "Refusal") -> Iterator[tuple[str, str]]:
         yield "stage", _stage(refusal)
     yield "model", words.line(refusal.model or "unknown")
     yield "outcome", words.OUTCOMES[refusal.outcome] + words.bracketed(refusal.answered_by)
+    yield from tried.facts(refusal, attempts)
     if used := _tokens(refusal):
         yield "tokens", used
     yield "asked by", _who(refusal)
@@ -164,14 +179,14 @@ def _stage(refusal: "Refusal") -> str:
     return ", ".join(facts)
 
 
-def _tokens(of: "Refusal | Attempt") -> str:
+def _tokens(of: "Refusal") -> str:
     names = {
         "input_tokens": "in",
         "output_tokens": "out",
         "cache_read_tokens": "read from cache",
         "cache_write_tokens": "written to it",
     }
-    counts = {what: getattr(of, name, None) for name, what in names.items()}
+    counts = {what: getattr(of, name) for name, what in names.items()}
     return ", ".join(f"{n:,} {what}" for what, n in counts.items() if n is not None)
 
 
@@ -182,23 +197,9 @@ def _who(refusal: "Refusal") -> str:
     return f"{words.line(client)}{words.bracketed(refusal.entrypoint)}, {words.ROLES[refusal.role]}"
 
 
-def _print_attempts(attempts: "list[Attempt]") -> None:
-    from proxy.cli import words
-
-    if not attempts:
-        return
-    click.echo("\n" + click.style("Attempts", bold=True))
-    models = [words.line(attempt.model or "unknown") for attempt in attempts]
-    for model, attempt in zip(models, attempts, strict=True):
-        result = words.RESULTS.get(attempt.outcome, words.line(attempt.outcome))
-        facts = [result + words.bracketed(attempt.category), _tokens(attempt)]
-        facts.append(f"sent by {words.SENDERS.get(attempt.by, words.line(attempt.by))}")
-        click.echo(f"  {words.fit(model, max(map(words.width, models)))}  {'; '.join(fact for fact in facts if fact)}")
-
-
 def _print_map(store: "Store", refusal: "Refusal", room: int, *, with_content: bool, full: bool) -> None:
     from proxy.cli import segments as tree
-    from proxy.cli import words
+    from proxy.cli.layout import wrapped
 
     segments = store.segments(refusal.id)
     if not segments:
@@ -206,7 +207,7 @@ def _print_map(store: "Store", refusal: "Refusal", room: int, *, with_content: b
         return
     rows = tree.rows(segments, full=full or with_content)
     texts = _texts(store, refusal.id) if with_content else {}
-    click.echo(f"\n{click.style('The request', bold=True)}: {words.wrapped(tree.total(segments), room, MARGIN)}")
+    click.echo(f"\n{click.style('The request', bold=True)}: {wrapped(tree.total(segments), room, MARGIN)}")
     if any(segment.new is not None for segment in segments):
         new = sum(segment.new is True for segment in segments)
         click.echo(f"  {new} of them were not in the last accepted request of the session")

@@ -2,12 +2,10 @@
 
 import json
 import re
-import textwrap
 from datetime import UTC, datetime
 from typing import Any
-from unicodedata import combining, east_asian_width
 
-from schemas.labels import Kind, Outcome, Result, Role, Stage, Verdict
+from schemas.labels import Kind, Outcome, Result, Role, Ruling, Stage, Verdict
 from schemas.records import Refusal
 
 STAGES = {Stage.BEFORE_OUTPUT: "before output", Stage.MID_STREAM: "mid-stream"}
@@ -21,8 +19,13 @@ OUTCOMES = {
 RESULTS = {
     Result.ANSWERED: "answered",
     Result.REFUSED: "declined",
+    Result.RECOVERED_BY_DEMUR: OUTCOMES[Outcome.RECOVERED_BY_DEMUR],
+    Result.RECOVERED_BY_API: OUTCOMES[Outcome.RECOVERED_BY_API],
+    Result.RECOVERED_BY_CLIENT: OUTCOMES[Outcome.RECOVERED_BY_CLIENT],
     Result.OUTPUT_FILTER: "stopped by the output filter",
     Result.POLICY_ERROR: "policy error",
+    Result.UNCLASSIFIED: "declined in an unknown way",
+    Result.ERROR: "failed",
     Result.CUT: "cut off",
     Result.UNREADABLE: "could not be read",
 }
@@ -41,6 +44,37 @@ VERDICTS = {
     Verdict.CORRECT: "correct",
     Verdict.UNSURE: "unsure",
 }
+_NOT = "not asked again: "
+RULINGS = {
+    Ruling.RECOVERED: "asked again, and answered",
+    Ruling.EXHAUSTED: "asked again, but every model that was asked declined or failed",
+    Ruling.OFF: f"{_NOT}retry is not turned on (retry.enabled)",
+    Ruling.NO_CHAIN: f"{_NOT}there is neither a [[retry.fallback]] nor a rephrasing",
+    Ruling.SURFACE: f"{_NOT}it was not a plain Messages request",
+    Ruling.UNREADABLE: f"{_NOT}the request or the answer could not be read",
+    Ruling.FALLBACKS: f"{_NOT}the request asks the API itself to fall back (fallbacks)",
+    Ruling.API_FALLBACK: f"{_NOT}the API itself had fallen back already",
+    Ruling.THREAD: f"{_NOT}the request carries no history (thread), so no other model can take it",
+    Ruling.CREDIT_TOKEN: f"{_NOT}the client was redeeming a fallback credit, so it was falling back itself",
+    Ruling.CLIENT_HOP: f"{_NOT}it was the client's own answer to a refusal",
+    Ruling.MIDDLEWARE: f"{_NOT}the client has the SDK's fallback middleware",
+    Ruling.OWN_CLIENT: f"{_NOT}this client falls back by itself for this model (retry.own_client)",
+    Ruling.KIND: f"{_NOT}only a structured refusal is",
+    Ruling.REASONING_EXTRACTION: f"{_NOT}reasoning_extraction never is, whatever is set",
+    Ruling.CATEGORY: f"{_NOT}the category is not listed in retry.categories",
+    Ruling.JUDGED_CORRECT: f"{_NOT}a person judged a refusal of the same content correct",
+    Ruling.STORE: f"{_NOT}what persons judged could not be read",
+    Ruling.MAX_PER_HOUR: f"{_NOT}the session had had its further attempts for the hour (retry.max_per_hour)",
+    Ruling.MAX_ATTEMPTS: f"{_NOT}the request had had its further attempts (retry.max_attempts)",
+    Ruling.ROUTES: f"{_NOT}retry.routes permits no model of the chain for this model and category",
+    Ruling.UNFIT: f"{_NOT}no model of the chain can take this request",
+    Ruling.TOOL: f"{_NOT}a tool call had begun on the client's side",
+    Ruling.MID_STREAM: f"{_NOT}output had been sent, and no other answer could safely follow it",
+    Ruling.HOLD: f"{_NOT}the response had been held back for as long as allowed (retry.hold_s)",
+    Ruling.LEFT: f"{_NOT}the client had left",
+    Ruling.FAILED: f"{_NOT}demur itself failed, and passed the refusal on",
+}
+"""Which rule decided whether it was asked again, in a sentence without its full stop."""
 SENDERS = {"client": "the client", "api": "the API itself", "demur": "demur"}
 
 # C0 and C1 controls, what has no width, what turns the direction of text, lone surrogates, invisible tags.
@@ -109,6 +143,11 @@ def count(n: int, noun: str) -> str:
     return f"{n:,} {noun if n == 1 else noun[:-1] + 'ies' if noun.endswith('y') else noun + 's'}"
 
 
+def short(name: str) -> str:
+    """The beginning of a session's name or of a hash, enough for people."""
+    return line(name.removeprefix("b2:")[:12])
+
+
 def local(at: str) -> datetime | None:
     """A record's time on this machine's clock; None where an importer gave none that can be read."""
     try:
@@ -167,6 +206,18 @@ def _ending(refusal: Refusal) -> str:
     }[refusal.outcome]
 
 
+def outcome(refusal: Refusal) -> str:
+    """``recovered by demur (claude-opus-4-8) +3 turns``: how it ended, by which model, and what went there later."""
+    later = f" +{count(refusal.turns_elsewhere, 'turn')}" if refusal.turns_elsewhere else ""
+    return OUTCOMES[refusal.outcome] + bracketed(refusal.answered_by) + later
+
+
+def ruling(name: str, *, tried: bool = False) -> str:
+    """The sentence of a ruling. ``tried``: demur had asked before, and only did not go on."""
+    said = RULINGS.get(Ruling(name)) if name in set(Ruling) else None
+    return line(name) if said is None else said.replace("not asked again", "not asked once more") if tried else said
+
+
 def exactness(refusal: Refusal) -> str:
     """What the stored request is, beside the one that was sent."""
     if refusal.exact is None:
@@ -188,28 +239,6 @@ def certainty(refusal: Refusal) -> str:
 def bracketed(fact: str | None) -> str:
     """`` (cyber)``, or nothing."""
     return f" ({line(fact)})" if fact else ""
-
-
-def width(text: str) -> int:
-    """How many columns of a terminal it takes."""
-    if text.isascii():
-        return len(text)
-    return sum(2 if east_asian_width(char) in "WF" else not combining(char) for char in text)
-
-
-def fit(text: str, columns: int) -> str:
-    """Padded to so many columns, or cut short with an ellipsis."""
-    if width(text) > columns:
-        while width(text) > max(columns - 1, 0):
-            text = text[:-1]
-        text += "…"
-    return text + " " * (columns - width(text))
-
-
-def wrapped(text: str, columns: int, margin: int = 0, *, first: bool = False) -> str:
-    """Wrapped, with so many spaces before each line but the first; ``first``: before that as well."""
-    lines = textwrap.wrap(text, max(columns - margin, 24), break_long_words=False, break_on_hyphens=False) or [""]
-    return " " * (margin * first) + ("\n" + " " * margin).join(lines)
 
 
 def _escape(found: re.Match[str]) -> str:

@@ -25,7 +25,7 @@ KEPT = frozenset(
     " x-claude-code-session-id x-claude-code-agent-id x-claude-code-parent-agent-id x-claude-code-request-class"
     " x-stainless-os x-stainless-arch x-stainless-lang x-stainless-package-version x-stainless-runtime"
     " x-stainless-runtime-version x-stainless-retry-count x-stainless-helper x-client-request-id"
-    " x-cc-original-request-id".split()
+    " x-cc-original-request-id x-is-refusal-fallback".split()
 )
 """The request headers that may be stored, in lower case; beside them only those that begin with ``x-cc-fallback-``."""
 

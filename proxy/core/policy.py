@@ -95,7 +95,7 @@ def arming(retry: Retry, asked: Asked) -> Iterator[Check]:
     owns = asked.who.client == "claude-cli" and family(asked.who.model or "").startswith(OWN_FALLBACK)
     yield Check(Ruling.OFF, retry.enabled, f"retry.enabled is {_toml(retry.enabled)}")
     yield Check(
-        Ruling.NO_CHAIN, bool(retry.fallback) or rephrases, f"{len(retry.fallback)} models in [[retry.fallback]]"
+        Ruling.NO_CHAIN, bool(retry.fallback) or rephrases, f"models in [[retry.fallback]]: {len(retry.fallback)}"
     )
     yield Check(Ruling.SURFACE, asked.messages, _is(asked.messages, "a plain Messages request"))
     yield Check(Ruling.UNREADABLE, asked.members is not None, _is(asked.members is not None, "a JSON object"))
@@ -122,7 +122,7 @@ def asking(retry: Retry, primary: str | None, declined: Declined) -> Iterator[Ch
     )
     within = declined.attempts < retry.max_per_hour
     yield Check(
-        Ruling.MAX_PER_HOUR, within, f"{declined.attempts} attempts this hour of {retry.max_per_hour} for the session"
+        Ruling.MAX_PER_HOUR, within, f"attempts for the session this hour: {declined.attempts} of {retry.max_per_hour}"
     )
     permitted_by = f'retry.routes is "{retry.routes}"'
     open_to = bool(chain(retry, primary, declined.category)) or retry.rephrase.enabled

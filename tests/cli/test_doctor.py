@@ -446,3 +446,59 @@ def test_a_folder_that_may_not_be_looked_into_is_told_in_one_line(db: Path, monk
 
     monkeypatch.setattr("proxy.cli.database.Path.stat", forbidden)
     assert "check the permissions" in fails(demur("list", db=db))
+
+
+CHAIN = '[[retry.fallback]]\nmodel = "claude-opus-4-8"\n[[retry.fallback]]\nmodel = "claude-opus-4-6"\n'
+
+
+@pytest.mark.parametrize(
+    ("settings", "told"),
+    [
+        ("", "off: nothing is asked again; tool guard off"),
+        ("[retry]\ntool_guard = true\n", "off: nothing is asked again; tool guard on"),
+        (
+            f"[retry]\nenabled = true\n{CHAIN}",
+            "on: claude-opus-4-8, then claude-opus-4-6; wire auto; sticky for 60 minutes; tool guard on; routes vendor",
+        ),
+        (
+            f'[retry]\nenabled = true\nsticky = 1\ntool_guard = false\nwire = "plain"\nroutes = "any"\n{CHAIN}',
+            "on: claude-opus-4-8, then claude-opus-4-6; wire plain; sticky for 1 minute; tool guard off; routes any",
+        ),
+        (
+            f"[retry]\nenabled = true\nsticky = false\n{CHAIN}",
+            "on: claude-opus-4-8, then claude-opus-4-6; wire auto; not sticky; tool guard on; routes vendor",
+        ),
+        (
+            '[retry]\nenabled = true\n[retry.rephrase]\nenabled = true\nstrategy = "trim"\n',
+            "on: no fallback; rephrasing by trim; wire auto; not sticky; tool guard on; routes vendor",
+        ),
+    ],
+    ids=lambda text: str(len(text)),
+)
+def test_what_retry_is_set_to_is_told_in_one_line(at_home: Path, db: Path, settings: str, told: str) -> None:
+    config = at_home / "demur.toml"
+    config.write_text(settings)
+    assert checked("--offline", "--config", config, db=db)["retry"] == ("ok", told, "")
+
+
+def test_what_has_no_effect_is_a_warning(at_home: Path, db: Path) -> None:
+    config = at_home / "demur.toml"
+    config.write_text("[retry]\nenabled = true\n")
+    status, found, todo = checked("--offline", "--config", config, db=db)["settings"]
+    assert (status, todo) == ("warn", "change it, or leave it if that is meant")
+    assert found.startswith("retry.enabled is true, but there is no [[retry.fallback]]")
+
+
+def test_settings_of_retry_are_told_without_what_will_be_said_in_a_prompt(at_home: Path, db: Path) -> None:
+    config = at_home / "demur.toml"
+    rephrase = '[retry.rephrase]\nenabled = true\nscope_note = "Our own shop."\nrestate_upstream = "http://me:pw@127.0.0.1:1"\n'
+    config.write_text(f"[retry]\nenabled = true\nsticky = 5\n{CHAIN}{rephrase}")
+    seen = checked("--offline", "--config", config, db=db)
+    assert seen["retry.fallback"][1] == "claude-opus-4-8, claude-opus-4-6, from demur.toml"
+    assert seen["retry.sticky"][1] == "5, from demur.toml"
+    assert seen["retry.rephrase.scope_note"][1] == "13 characters, from demur.toml"
+    assert seen["retry.rephrase.restate_upstream"][1] == "http://[hidden]@127.0.0.1:1, from demur.toml"
+    assert "Our own shop" not in json.dumps(seen)
+    rows = demur("doctor", "--offline", "--config", config, db=db).stdout.splitlines()[:-2]
+    starts = {re.match(r"(?:ok|warn|fail) +\S+ +| +(?=->)", row).end() for row in rows}  # type: ignore[union-attr]
+    assert len(starts) == 1

@@ -4,6 +4,7 @@ import time
 from contextlib import closing
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -22,9 +23,9 @@ from commands import (
     without_colour,
 )
 from entries import HOUR, disk, entry, name, remount
-from proxy.cli import words
-from proxy.cli.listing import moment_since
-from schemas.labels import Kind, Stage, Verdict
+from proxy.cli import layout
+from proxy.cli.options import moment_since
+from schemas.labels import Kind, Outcome, Stage, Verdict
 from schemas.records import Entry
 
 
@@ -246,5 +247,82 @@ def test_colour_is_for_terminals_that_want_it(db: Path) -> None:
 
 def test_columns_stand_under_each_other_also_with_wide_characters(db: Path) -> None:
     keep(db, entry(1, project="実験ノート", request_id="req_1"), entry(2, project="e\u0301", request_id="req_2"))
-    starts = [words.width(line.partition("req_")[0]) for line in lines(demur("list", db=db))[1:]]
+    starts = [layout.width(line.partition("req_")[0]) for line in lines(demur("list", db=db))[1:]]
     assert len(set(starts)) == 1
+
+
+def test_the_outcome_says_which_model_answered_and_how_many_later_turns(db: Path) -> None:
+    answered: dict[str, Any] = {"outcome": Outcome.RECOVERED_BY_DEMUR, "answered_by": "claude-opus-4-8"}
+    keep(db, entry(1, **answered), entry(2, **answered, turns_elsewhere=1), entry(3, **answered, turns_elsewhere=3))
+    keep(db, entry(4, outcome=Outcome.RECOVERED_BY_CLIENT))
+    told = [re.split(r"\s{2,}", line)[5] for line in lines(demur("list", db=db))[1:]]
+    assert told == [
+        "recovered by the client",
+        "recovered by demur (claude-opus-4-8) +3 turns",
+        "recovered by demur (claude-opus-4-8) +1 turn",
+        "recovered by demur (claude-opus-4-8)",
+    ]
+    narrow = demur("list", db=db, COLUMNS="80").stdout.splitlines()
+    assert narrow[2].endswith(" by demur (opus-4-8) +3")
+    assert max(map(len, narrow)) <= 80
+    assert "turns_elsewhere" not in objects(demur("list", "--json", db=db))[0]
+
+
+SESSION = "11111111-2222-4333-8444-555555555555"
+
+
+def again(n: int, **fields: Any) -> Entry:
+    """One more refusal of a turn that was sent again."""
+    return entry(n, **{"session_id": SESSION, "fingerprint": "b2:same", "outcome": Outcome.REFUSED, **fields})
+
+
+def looped(db: Path, *arguments: object) -> list[str]:
+    return [line for line in lines(demur("list", *arguments, db=db)) if line.startswith("A loop: ")]
+
+
+def test_a_loop_is_told_once_with_how_many_who_since_when_and_what_to_do(db: Path, tokyo: None) -> None:
+    keep(db, entry(0), *(again(n) for n in range(1, 6)))
+    listed = lines(demur("list", db=db))
+    assert len(listed) == 1 + 6 + 1
+    assert listed[-1] == (
+        "A loop: 11111111-222 was declined 5 times in a row on the same turn, since 2099-11-23 23:00."
+        " Go back before it with /rewind or Esc Esc, or begin anew with /clear;"
+        " retry.tool_guard = true stops the loop of a tool."
+    )
+    assert len(lines(demur("list", "--json", db=db))) == 6
+
+
+def test_two_in_a_row_are_no_loop_and_neither_is_what_nobody_can_tell_apart(db: Path) -> None:
+    keep(db, again(1), again(2), again(3, fingerprint="b2:other"), again(4), again(5))
+    keep(db, *(again(n, session_id=None) for n in range(6, 10)), *(again(n, fingerprint=None) for n in range(10, 14)))
+    keep(db, *(again(n, session_id="s", kind=Kind.OUTPUT_FILTER) for n in range(14, 18)))
+    keep(db, *(again(n, session_id="t", outcome=Outcome.RECOVERED_BY_DEMUR) for n in range(18, 22)))
+    keep(db, *(again(n, session_id="u", agent_id=str(n)) for n in range(22, 26)))
+    assert looped(db, "--limit", 99) == []
+
+
+def test_a_loop_is_told_whatever_other_sessions_do_between(db: Path) -> None:
+    keep(db, *(again(n, session_id="ab"[n % 2], agent_id="x") for n in range(8)))
+    assert [line.split(" was ")[0] for line in looped(db)] == ["A loop: b (a sub-agent)", "A loop: a (a sub-agent)"]
+
+
+def test_a_loop_of_which_less_than_three_are_shown_is_not_told_and_a_long_one_is_counted_whole(db: Path) -> None:
+    keep(db, *(again(n) for n in range(40)))
+    assert looped(db, "--limit", 2) == []
+    (told,) = looped(db)
+    assert "40 times in a row" in told
+    assert max(map(len, demur("list", db=db, COLUMNS="80").stdout.splitlines())) <= 80
+
+
+def test_the_list_and_the_log_call_the_same_a_loop() -> None:
+    from proxy.cli.loops import LOOP
+    from proxy.loops import LOOP as IN_THE_LOG
+
+    assert LOOP == IN_THE_LOG
+
+
+def test_a_terminal_too_narrow_for_anything_still_gets_whole_ids(db: Path) -> None:
+    keep(db, entry(1, outcome=Outcome.RECOVERED_BY_DEMUR, answered_by="claude-opus-4-8"))
+    listed = demur("list", db=db, COLUMNS="20").stdout.splitlines()
+    assert listed[1].startswith(name(1)[:12])
+    assert "by de…" in listed[1]

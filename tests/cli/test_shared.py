@@ -7,13 +7,27 @@ import click
 import pytest
 from click.testing import CliRunner, Result
 
-from commands import demur, fails, keep, posix
-from entries import entry
+from commands import demur, fails, keep, on_terminal, posix
+from entries import entry, pin
 from proxy.cli.options import Failed, Misused, one_line_errors
+from schemas.records import Entry
 
 
 @pytest.mark.parametrize(
-    "command", [["list"], ["show", "last"], ["db", "path"], ["db", "vacuum"], ["db", "verify"]], ids=str
+    "command",
+    [
+        ["list"],
+        ["show", "last"],
+        ["stats"],
+        ["retry", "--explain", "last"],
+        ["sticky", "list"],
+        ["sticky", "clear"],
+        ["run", "true"],
+        ["db", "path"],
+        ["db", "vacuum"],
+        ["db", "verify"],
+    ],
+    ids=str,
 )
 def test_settings_that_cannot_be_used_are_told_in_one_line(command: list[str], tmp_path: Path) -> None:
     assert "there is no config file" in fails(demur(*command, "--config", tmp_path / "none.toml"))
@@ -60,7 +74,17 @@ def test_a_terminal_without_a_character_gets_its_escape(db: Path) -> None:
 
 @posix
 @pytest.mark.parametrize(
-    "command", [["list"], ["list", "--json"], ["show", "last", "--full"], ["doctor", "--offline"]], ids=" ".join
+    "command",
+    [
+        ["list"],
+        ["list", "--json"],
+        ["show", "last", "--full"],
+        ["stats"],
+        ["retry", "--explain", "last"],
+        ["sticky", "list"],
+        ["doctor", "--offline"],
+    ],
+    ids=" ".join,
 )
 @pytest.mark.parametrize("both", [False, True])
 def test_a_reader_that_has_seen_enough_is_no_failure(db: Path, command: list[str], *, both: bool) -> None:
@@ -89,7 +113,10 @@ def test_another_pipe_that_breaks_is_not_hidden() -> None:
         CliRunner().invoke(fail, standalone_mode=False, catch_exceptions=False)
 
 
-@pytest.mark.parametrize("command", ["list", "show", "doctor", "db path", "db vacuum", "db verify"])
+@pytest.mark.parametrize(
+    "command",
+    "list,show,stats,retry,sticky,sticky list,sticky clear,run,up,doctor,db,db path,db vacuum,db verify".split(","),
+)
 def test_every_help_has_an_example(command: str) -> None:
     assert "Example: " in demur(*command.split(), "--help").stdout
 
@@ -99,9 +126,11 @@ def test_help_and_list_load_nothing_heavy(db: Path) -> None:
     code = (
         "import sys\n"
         "import proxy.cli.listing, proxy.cli.showing, proxy.cli.doctoring, proxy.cli.database\n"
+        "import proxy.cli.counting, proxy.cli.explaining, proxy.cli.staying, proxy.cli.group\n"
         "heavy = {'aiohttp', 'mitmproxy', 'structlog', 'rich', 'asyncio', 'jinja2'}\n"
         "print(sorted((heavy | {'sqlite_utils', 'msgspec'}) & set(sys.modules)))\n"
-        "proxy.cli.listing.list_(['--db', sys.argv[1]], standalone_mode=False)\n"
+        "for command in (proxy.cli.listing.list_, proxy.cli.counting.stats, proxy.cli.staying.list_):\n"
+        "    command(['--db', sys.argv[1]], standalone_mode=False)\n"
         "print(sorted(heavy & set(sys.modules)))\n"
     )
     done = subprocess.run(
@@ -114,3 +143,31 @@ def test_help_and_list_load_nothing_heavy(db: Path) -> None:
     printed = done.stdout.splitlines()
     assert printed[0] == "[]"
     assert printed[-1] == "[]"
+
+
+@pytest.mark.parametrize(
+    ("given", "meant"),
+    [(["lst"], "list"), (["stat"], "stats"), (["db", "verfy"], "verify"), (["sticky", "clera"], "clear")],
+    ids=str,
+)
+def test_a_command_that_is_not_there_names_the_one_that_was_meant(given: list[str], meant: str) -> None:
+    result = demur(*given)
+    assert result.exit_code == 2
+    assert f"No such command '{given[-1]}'. Did you mean '{meant}'?" in result.stderr
+
+
+def test_a_command_like_no_other_is_told_without_a_guess(db: Path) -> None:
+    result = demur("xyzzy\x1b")
+    assert result.exit_code == 2
+    assert "No such command" in result.stderr
+    assert "Did you mean" not in result.stderr
+    assert "\x1b" not in result.stderr
+
+
+@posix
+def test_the_newer_tables_have_colour_for_terminals_that_want_it(db: Path) -> None:
+    keep(db, entry(1), Entry(pins=[pin()]))
+    for command in (["stats"], ["retry", "--explain", "last"], ["sticky", "list"]):
+        assert "\x1b[" in on_terminal(100, *command, "--db", db)
+        assert "\x1b[" not in on_terminal(100, *command, "--db", db, NO_COLOR="1")
+        assert "\x1b[" not in demur(*command, db=db).stdout

@@ -10,6 +10,7 @@ from commands import (
     lines,
 )
 from proxy.cli import words
+from proxy.cli.layout import fit
 from schemas.records import Entry, Segment, Traffic
 
 
@@ -35,10 +36,10 @@ def test_one_is_singular_and_others_are_plural() -> None:
 
 
 def test_what_does_not_fit_is_cut_and_what_does_is_padded() -> None:
-    assert words.fit("abc", 5) == "abc  "
-    assert words.fit("abcdef", 5) == "abcd…"
-    assert words.fit("実験ノート", 5) == "実験…"
-    assert words.fit("実験ノート", 4) == "実… "
+    assert fit("abc", 5) == "abc  "
+    assert fit("abcdef", 5) == "abcd…"
+    assert fit("実験ノート", 5) == "実験…"
+    assert fit("実験ノート", 4) == "実… "
 
 
 def test_a_time_of_an_importer_without_an_offset_is_taken_for_utc(tokyo: None) -> None:

@@ -57,8 +57,9 @@ def test_claude_code_runs_behind_it_and_is_told_of_once(
         f"demur: declined: bio, before output, {record['model']}, {record['request_id']}" for record in listed[::-1]
     ]
     if listed:
-        count = "a request was" if len(listed) == 1 else f"{len(listed)} requests were"
-        said.append(f"demur: {count} declined. See `demur show {listed[0]['id']}`.")
+        count = "" if len(listed) == 1 else f"{len(listed)} requests were declined. "
+        see = "see" if len(listed) == 1 else "See"
+        said.append(f"demur: {count}{see} `demur show {listed[0]['id']}`.")
     assert got.err.splitlines() == said
 
 

@@ -1,0 +1,222 @@
+"""``demur retry --explain``: the rules by which a declined request is asked again, gone through for one that is stored.
+
+The rules are those of ``proxy.core.policy``, with the settings that are in force now. What they look at in the request comes from its record,
+and from its body where that was stored; without it some rules cannot be told. The record has no path: that it was a plain Messages request is
+taken from the shape of its body, which names the model there and only there.
+"""
+
+import time
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import click
+
+from proxy.cli.options import Failed, columns, config_option, db_option, json_option, meant, one_line_errors, warn
+
+if TYPE_CHECKING:
+    from proxy.core.policy import Asked, Declined
+    from proxy.store import Store
+    from schemas.records import Refusal
+    from schemas.settings import Retry
+
+IN_A_PIPE = 100
+"""Columns where no terminal says how many."""
+HOUR_S = 3600
+_IN_THE_BODY = {"surface", "unreadable", "fallbacks", "thread", "credit_token"}
+"""Rules that only the body tells."""
+_COURSE = "What only shows while an answer comes is not among the rules: output that was sent, time that passed, models that failed."
+
+
+class Rule(NamedTuple):
+    """One rule, as it is told; ``holds`` is None where that cannot be."""
+
+    rule: str
+    holds: bool | None
+    why: str
+
+
+class Explained(NamedTuple):
+    """What was decided at the time, and what would be now."""
+
+    refusal: "Refusal"
+    rules: list[Rule]
+    models: list[str]
+    """That would be asked, in order."""
+    rephrasing: str | None
+    """The strategy of the attempt after them."""
+    most: int
+    """Attempts."""
+
+    @property
+    def against(self) -> Rule | None:
+        """The first rule that does not hold."""
+        return next((rule for rule in self.rules if rule.holds is False), None)
+
+    @property
+    def asked_again(self) -> bool | None:
+        """None where that cannot be told."""
+        if self.against or not self.most:
+            return False
+        return None if any(rule.holds is None for rule in self.rules) else True
+
+    def then(self) -> str:
+        """A sentence."""
+        from proxy.cli import words
+
+        ruling = self.refusal.ruling
+        return words.ruling(ruling) if ruling else "nobody decided: it was imported, or recorded by an older demur"
+
+    def now(self) -> str:
+        """A sentence."""
+        from proxy.cli import words
+
+        if self.against:
+            return words.ruling(self.against.rule)
+        if not self.most:
+            return words.ruling("max_attempts")
+        untold = sum(rule.holds is None for rule in self.rules)
+        if untold:
+            return f"cannot be told: {words.count(untold, 'rule')} would need the request, which is not stored"
+        order = ", then ".join([*self.models, *([f"rephrased ({self.rephrasing})"] if self.rephrasing else [])])
+        return f"asked again: {order}; {words.count(self.most, 'attempt')} at most"
+
+
+@click.command()
+@click.option("--explain", "name", metavar="ID", required=True, help="The refusal, as `demur show` takes it.")
+@json_option
+@db_option
+@config_option
+@one_line_errors
+def retry(name: str, as_json: bool, db: str | None, config: str | None) -> None:
+    """Tell which rule allows or forbids that a declined request is asked again.
+
+    First what was decided at the time, and what would be now, with the settings in force; then every rule in its order. Nothing is sent.
+
+    \b
+    Example: demur retry --explain last
+             demur retry --explain 01JD0000 --json | jq .now
+    """
+    from proxy.cli import words
+    from proxy.cli.database import reading
+    from proxy.settings import load
+
+    name = meant(name)
+    in_force = load(config, {"db": db})
+    for warning in in_force.warnings:
+        warn(warning)
+    with reading(in_force.db) as store:
+        if store is None:
+            raise Failed("nothing is recorded yet: `demur doctor` tells whether Claude Code goes through demur")
+        explained = explain(store, store.find(name), in_force.settings.retry)
+    if as_json:
+        click.echo(words.as_json(_record(explained)))
+    else:
+        _print(explained)
+
+
+def explain(store: "Store", refusal: "Refusal", retry: "Retry") -> Explained:
+    """The rules for a stored refusal, with these settings."""
+    from proxy.core.policy import arming, asking, chain
+
+    body = _body(store, refusal)
+    asked = _asked(refusal, body)
+    primary = asked.who.model or refusal.model
+    checks = [*arming(retry, asked), *asking(retry, primary, _declined(store, refusal))]
+    rules = [
+        Rule(str(check.ruling), None, "the request is not stored")
+        if body is None and check.ruling in _IN_THE_BODY and (check.ruling != "surface" or check.holds)
+        else Rule(str(check.ruling), check.holds, check.why)
+        for check in checks
+    ]
+    models = [str(retry.fallback[n]["model"]) for n in chain(retry, primary, refusal.category)]
+    rephrasing = retry.rephrase.strategy if retry.rephrase.enabled else None
+    return Explained(refusal, rules, models, rephrasing, retry.max_attempts)
+
+
+def _body(store: "Store", refusal: "Refusal") -> bytes | None:
+    """None where it was not kept, or cannot be read; one line tells of that."""
+    from proxy.database import StoreError
+
+    try:
+        return store.body(refusal.id)
+    except StoreError as error:
+        if refusal.exact is not None:
+            warn(str(error))
+        return None
+
+
+def _asked(refusal: "Refusal", body: bytes | None) -> "Asked":
+    from msgspec.structs import replace
+
+    from proxy.core import policy
+
+    headers = tuple((name.encode(), value.encode("latin-1", "replace")) for name, value in refusal.headers.items())
+    asked = policy.asked(b"POST", b"/v1/messages", headers, body or b"")
+    members = asked.members or frozenset()
+    elsewhere = body is not None and ("model" not in members or "anthropic_version" in members)
+    never = refusal.role == "count_tokens" or refusal.evidence.startswith("batch.")
+    who = asked.who if body is not None else replace(asked.who, model=refusal.model, client=refusal.client)
+    return replace(
+        asked,
+        who=who,
+        messages=not (never or (elsewhere and asked.members is not None)),
+        is_client_hop=asked.is_client_hop or refusal.ruling == "client_hop",
+        has_middleware=asked.has_middleware or refusal.ruling == "middleware",
+    )
+
+
+def _declined(store: "Store", refusal: "Refusal") -> "Declined":
+    from proxy.core.policy import Declined
+    from proxy.core.stamps import stamp
+
+    since = stamp(time.time() - HOUR_S)
+    return Declined(
+        kind=refusal.kind,
+        outcome=refusal.outcome,
+        category=refusal.category,
+        judged_correct=bool(refusal.fingerprint) and store.judged_correct(refusal.fingerprint or ""),
+        attempts=store.attempts_since(refusal.session_id, since) if refusal.session_id else 0,
+    )
+
+
+def _record(explained: Explained) -> dict[str, Any]:
+    against = explained.against
+    return {
+        "id": explained.refusal.id,
+        "then": {"ruling": explained.refusal.ruling, "said": explained.then()},
+        "now": {
+            "asked_again": explained.asked_again,
+            "ruling": against.rule if against else None,
+            "said": explained.now(),
+            "models": explained.models,
+            "rephrasing": explained.rephrasing,
+        },
+        "rules": [rule._asdict() for rule in explained.rules],
+    }
+
+
+def _print(explained: Explained) -> None:
+    from proxy.cli import words
+    from proxy.cli.layout import wrapped
+
+    room = columns(IN_A_PIPE)
+    click.echo(wrapped(words.sentence(explained.refusal), room) + "\n")
+    for title, sentence in (("then", explained.then()), ("now", explained.now())):
+        click.echo(click.style(f"{title:<6}", bold=True) + wrapped(words.line(sentence), room, 6))
+    click.echo()
+    for line in _lines(explained.rules, room):
+        click.echo(line)
+    if explained.asked_again is not False:
+        click.echo("\n" + wrapped(_COURSE, room))
+
+
+def _lines(rules: list[Rule], room: int) -> Iterator[str]:
+    from proxy.cli import words
+    from proxy.cli.layout import wrapped
+
+    said = {True: ("holds", "green"), False: ("does not hold", "yellow"), None: ("cannot be told", "blue")}
+    width = max(len(rule.rule) for rule in rules)
+    for rule in rules:
+        holds, colour = said[rule.holds]
+        why = wrapped(words.line(rule.why), room, 18 + width)
+        yield f"{click.style(f'{holds:<14}', fg=colour)}  {rule.rule:<{width}}  {why}"
