@@ -7,6 +7,7 @@ import os
 import sys
 import tomllib
 from collections.abc import Mapping
+from difflib import get_close_matches
 from pathlib import Path
 from typing import Any
 
@@ -155,9 +156,19 @@ def _settings(merged: dict[str, Any], path: Path, origins: Mapping[str, str]) ->
     try:
         settings = msgspec.convert(merged, Settings, strict=False)
     except msgspec.ValidationError as error:
-        msg = f"{_where(str(error), path, origins)}: {error}"
+        msg = f"{_where(str(error), path, origins)}: {error}{_meant(str(error))}"
         raise SettingsError(msg) from error
     return settings
+
+
+def _meant(said: str) -> str:
+    """A setting whose name is like the unknown one that msgspec complains of."""
+    unknown = said.partition("unknown field `")[2].partition("`")[0]
+    if not unknown:
+        return ""
+    table = said.partition(" - at `$.")[2].rstrip("`")
+    close = get_close_matches(f"{table}.{unknown}".lstrip("."), _names(), n=1, cutoff=0.8)
+    return f"; did you mean {close[0]}?" if close else ""
 
 
 def _where(said: str, path: Path, origins: Mapping[str, str]) -> str:

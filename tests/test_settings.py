@@ -131,3 +131,12 @@ def test_each_system_has_its_place(platform: str, folder: str, monkeypatch: pyte
     monkeypatch.setattr(settings, "sys", type("system", (), {"platform": platform}))
     assert config_folder() == Path.home() / folder
     assert sys.platform
+
+
+def test_a_misspelt_setting_gets_a_suggestion(config: Path) -> None:
+    config.write_text("[retry]\nenabld = true\n")
+    with pytest.raises(SettingsError, match=r"unknown field `enabld`.*did you mean retry\.enabled\?"):
+        load(str(config))
+    config.write_text("zzz = 1\n")
+    with pytest.raises(SettingsError, match=r"unknown field `zzz`$"):
+        load(str(config))

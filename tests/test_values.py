@@ -1,0 +1,84 @@
+"""What a setting may be beyond its type."""
+
+from pathlib import Path
+
+import pytest
+
+from proxy.settings import SettingsError, load
+
+CHAIN = '[[retry.fallback]]\nmodel = "claude-opus-4-8"\n'
+
+
+@pytest.fixture
+def config(tmp_path: Path) -> Path:
+    return tmp_path / "demur.toml"
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ('[retry]\nwire = "loud"\n', 'retry.wire is \'loud\': it must be "auto", "marked" or "plain"'),
+        ('[retry]\nmid_stream = "x"\n', "retry.mid_stream is 'x'"),
+        ('[retry]\nroutes = "x"\n', "retry.routes is 'x'"),
+        ('[retry]\nhold = "x"\n', "retry.hold is 'x'"),
+        ("[retry]\nsticky = -5\n", "retry.sticky is -5: it must be true, false, or a number of minutes"),
+        ("[[retry.fallback]]\nmax_tokens = 5\n", "number 1 names no model"),
+        ('[[retry.fallback]]\nmodel = ""\n', "number 1 names no model"),
+        ('[retry.rephrase]\nstrategy = "encode"\n', '"scope-note", "trim" or "restate"'),
+        ("[retry.rephrase]\nenabled = true\n", "needs your own statement in retry.rephrase.scope_note"),
+        ('[retry.rephrase]\nenabled = true\nstrategy = "restate"\n', "needs retry.rephrase.restate_model"),
+    ],
+)
+def test_what_cannot_be_meant_gets_one_line(config: Path, text: str, said: str) -> None:
+    config.write_text(text)
+    with pytest.raises(SettingsError) as error:
+        load(str(config))
+    assert said in str(error.value)
+    assert "\n" not in str(error.value)
+
+
+def test_what_has_no_effect_is_a_warning(config: Path) -> None:
+    config.write_text('[retry]\nenabled = true\ncategories = ["cyber", "reasoning_extraction"]\n')
+    ignored, alone = load(str(config)).warnings
+    assert "reasoning_extraction, which is never asked again" in ignored
+    assert "only the tool guard is in force" in alone
+
+
+def test_what_is_whole_gives_no_warning(config: Path) -> None:
+    config.write_text(f"[retry]\nenabled = true\n{CHAIN}")
+    assert load(str(config)).warnings == []
+
+
+def test_an_entry_sets_and_unsets(config: Path) -> None:
+    config.write_text(f'{CHAIN}max_tokens = 9\nunset = ["temperature", "output_config.effort"]\n')
+    assert load(str(config)).settings.retry.fallback == [
+        {"model": "claude-opus-4-8", "max_tokens": 9, "temperature": None, "output_config": {"effort": None}}
+    ]
+
+
+def test_an_entry_that_is_none_is_told(config: Path) -> None:
+    config.write_text("[retry]\nfallback = [5]\n")
+    with pytest.raises(SettingsError, match=r"retry\.fallback|Expected `object`"):
+        load(str(config))
+
+
+def test_the_environment_names_models_alone(config: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    config.write_text("")
+    monkeypatch.setenv("DEMUR_RETRY_FALLBACK", "claude-opus-4-8, claude-opus-5")
+    monkeypatch.setenv("DEMUR_RETRY_STICKY", "30")
+    monkeypatch.setenv("DEMUR_RETRY_CATEGORIES", "cyber,none")
+    monkeypatch.setenv("DEMUR_RETRY_TOOL_GUARD", "true")
+    monkeypatch.setenv("DEMUR_RETRY_REPHRASE_MAX_ATTEMPTS", "2")
+    retry = load(str(config)).settings.retry
+    assert retry.fallback == [{"model": "claude-opus-4-8"}, {"model": "claude-opus-5"}]
+    assert (retry.sticky, retry.tool_guard, retry.rephrase.max_attempts) == (30, True, 2)
+    assert retry.categories == ["cyber", "none"]
+
+
+@pytest.mark.parametrize(("given", "meant"), [("true", True), ("false", False), ("0", 0)])
+def test_stickiness_is_a_word_or_a_number(
+    config: Path, monkeypatch: pytest.MonkeyPatch, given: str, meant: object
+) -> None:
+    config.write_text("")
+    monkeypatch.setenv("DEMUR_RETRY_STICKY", given)
+    assert load(str(config)).settings.retry.sticky == meant
