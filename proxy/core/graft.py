@@ -6,6 +6,8 @@ its own. Its ``message_start`` is left out, and so is its thinking: thinking of 
 rejects in the next turn (PROTOCOL 2.5 and 6.6; Anthropic, "Refusals and fallback"). The terminal ``message_delta`` goes on as it came.
 """
 
+from collections.abc import Callable
+
 from proxy.core.message import parse, table, text
 from proxy.core.splice import SERVER_TOOLS, Json, Refused, Wire, content, event, is_thinking
 from proxy.core.sse import Frame, Frames
@@ -14,12 +16,16 @@ from proxy.core.sse import Frame, Frames
 class Graft:
     """See the head of the module.
 
-    ``open_text``: the index of the client's open text block; None where there is none. ``before``: what must go out before it.
+    ``open_text``: the index of the client's open text block; None where there is none. ``before``: gives what must go out before it.
     """
 
-    def __init__(self, wire: Wire, open_text: int | None, *, continues: bool, before: bytes = b"") -> None:
+    def __init__(
+        self, wire: Wire, open_text: int | None, *, continues: bool, before: Callable[[], bytes] = bytes
+    ) -> None:
         self.refused: Refused | None = None
         self.open = open_text
+        self.stopped = True
+        """See ``Reader``: nobody gets the end of a refused one."""
         self.only_text = True
         """Whether the client has been sent nothing but text of it."""
         self._next = wire.next_index
@@ -70,6 +76,10 @@ class Graft:
     def give_up(self) -> bytes:
         """See ``Reader``. What has no place in the client's message yet is not sent."""
         return b""
+
+    def owed(self) -> bytes:
+        """What must go out before its first output, while there was none."""
+        return b"" if self._shown else self._before()
 
     def end_text(self) -> bytes:
         """The end of the client's open text block."""
@@ -136,7 +146,8 @@ class Graft:
 
     def _first(self) -> bytes:
         """What goes before its first output."""
-        before, self._before, held, self._held = self._before, b"", self._held, []
+        held, self._held = self._held, []
+        before = self.owed()
         self._shown = self._wire.grafted = True
         return before + b"".join(held)
 

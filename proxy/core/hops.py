@@ -206,9 +206,10 @@ class Hops:
         if not self._passage.responded:
             return self.through()
         if not blocks and isinstance(leg.reader, Through):
-            return Graft(self._wire, None, continues=False, before=leg.reader.end_blocks())
+            return Graft(self._wire, None, continues=False, before=leg.reader.end_blocks)
         open_text = leg.reader.open if isinstance(leg.reader, Through | Graft) else None
-        return Graft(self._wire, open_text, continues=bool(blocks))
+        before = leg.reader.owed if isinstance(leg.reader, Graft) else bytes
+        return Graft(self._wire, open_text, continues=bool(blocks), before=before)
 
 
 def _why(ending: Ending) -> str:

@@ -13,6 +13,7 @@ from proxy.core.splice import (
     Wire,
     content,
     event,
+    is_last,
     served,
     transformed,
     without_token,
@@ -40,6 +41,8 @@ class Marked:
         self._ends: list[bytes] = []
         self._terminal: Json = {}
         self._after = bytearray()
+        self.stopped = False
+        """See ``Reader``."""
 
     @property
     def tool(self) -> bool:
@@ -57,6 +60,7 @@ class Marked:
         for frame in self._frames.feed(data):
             if self.refused is not None:
                 self._after += frame.raw
+                self.stopped = self.stopped or is_last(frame)
             else:
                 out.append(self._take(frame))
         return b"".join(out)

@@ -17,6 +17,8 @@ from proxy.core.whole import Whole
 
 TAIL_S = 2.0
 """How long the end of a refused answer is waited for, in seconds; it usually has come already."""
+STOPPED_S = 0.1
+"""How long it is waited for once the last event has come, in seconds."""
 FOREVER = float("inf")
 
 type Ending = End | Failed | Late
@@ -70,20 +72,23 @@ class Passage:
         """Until when something may be held back."""
         self.answered_by: str | None = None
         """The model that answers, where it is not the one that was asked for; for the head."""
+        self.out = b""
+        """What a reader gave and was not sent yet: for ``rescue``, as the two below."""
+        self._came: bytes | None = None
+        """The piece at hand, as it came."""
         self._piece: bytes | None = None
-        self._out = b""
-        """The piece at hand, decoded, which no reader has had, and what one gave for it: for ``rescue``."""
+        """The same decoded, and not read yet."""
         self.id = exchange_id
         self._watched, self._clock, self._judge = watched, clock, judge
 
     def go(self, leg: Leg) -> Step[Ending]:
         """Gives the client what it may have, until the leg ends or turns out to be declined."""
         while isinstance(event := (yield from self._read(leg)), Chunk):
-            self._piece = leg.decode(event.data)
+            self._came = event.data
+            self._take(leg, event.data)
             yield from self._look(leg, event.data)
-            self._out, self._piece = leg.reader.feed(self._piece), None
-            yield from self.write(leg, self._out)
-            self._out = b""
+            self.out = self._read_piece(leg)
+            yield from self.write(leg, self.out)
             if self._fails(leg):
                 return Failed("it answered with an error event", reached=True)
             if leg.reader.refused is not None:
@@ -91,31 +96,50 @@ class Passage:
             if leg.decoder.failed:
                 event = Failed(f"its encoding: {leg.decoder.failed}", reached=True)
                 break
+        if isinstance(event, End | Failed):
+            leg.ending = event
         return (yield from self._end(leg, event))
+
+    def _take(self, leg: Leg, data: bytes) -> None:
+        self._piece, self._came = leg.decode(data), None
+
+    def _read_piece(self, leg: Leg) -> bytes:
+        assert self._piece is not None
+        out, self._piece = leg.reader.feed(self._piece), None
+        return out
 
     def drain(self, leg: Leg) -> Step[None]:
         """Takes the end of a refused stream, so that it can be sent after all."""
-        until = self._clock() + TAIL_S
+        began = self._clock()
         if leg.ending is not None:
             return
-        while isinstance(event := (yield Read(max(0.0, until - self._clock()))), Chunk):
-            self._piece = leg.decode(event.data)
-            leg.reader.feed(self._piece)
-            self._piece = None
+        event: Event = None
+        while event is None or isinstance(event, Chunk):
+            if isinstance(event, Chunk):
+                self._came = event.data
+                self._take(leg, event.data)
+                self._read_piece(leg)
+            until = began + (STOPPED_S if leg.reader.stopped else TAIL_S)
+            event = yield Read(max(0.0, until - self._clock()))
         if isinstance(event, Failed) and event.left:
             raise Left
-        leg.ending = event if isinstance(event, End | Failed) else None
-        leg.reader.close(whole=isinstance(event, End))
+        if isinstance(event, End | Failed):
+            leg.ending = event
+            leg.reader.close(whole=isinstance(event, End))
+        elif leg.reader.stopped:
+            leg.ending = End()
 
     def write(self, leg: Leg, data: bytes, *, whole: bool = False, last: bool = False) -> Step[None]:
         """Sends the client what there is. ``last``: an answer without a single byte still has a head. ``whole``: it is all."""
         if not data and (self.responded or not last):
             return
+        self.out = data
         if not self.responded:
             head = self._head(leg, data, whole=whole)
             self.responded = True
             yield Respond(head.status, head.reason, head.headers)
         leg.shown = True
+        self.out = b""
         if data:
             yield Write(data)
 
@@ -132,7 +156,9 @@ class Passage:
 
     def rescue(self, leg: Leg) -> Step[End | Failed]:
         """Our own code failed: what came of the first answer and was not sent, and the rest, as it came."""
-        owed = self._out + leg.reader.give_up()
+        owed = self.out + leg.reader.give_up()
+        if self._came is not None:
+            self._take(leg, self._came)
         if self._piece is not None:
             owed += leg.reader.feed(self._piece)
         if leg.ending is not None:
@@ -194,7 +220,6 @@ class Passage:
         if not isinstance(event, End | Failed | Late):
             raise TypeError(f"not the end of an answer: {event!r}")
         whole = isinstance(event, End)
-        leg.ending = event if isinstance(event, End | Failed) else None
         if leg.answer is None:
             yield from self._watched.finish(whole=whole)
         else:
@@ -202,7 +227,7 @@ class Passage:
         yield from self._judged(leg)
         decided = leg.answer is None or leg.answer.message.stop_reason is not None
         if leg.shown or decided:
-            out = leg.reader.close(whole=whole)
+            self.out = leg.reader.close(whole=whole)
             if leg.reader.refused is None:
-                yield from self.write(leg, out, whole=whole, last=True)
+                yield from self.write(leg, self.out, whole=whole, last=True)
         return event

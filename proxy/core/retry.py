@@ -73,6 +73,8 @@ class Armed:
         self._tried = -1
         """The entry of the chain that was tried last."""
         self._settled = False
+        self._word: bytes | None = None
+        """What the client gets where the refusal stands, once that is decided."""
 
     def run(self) -> Relay:
         """The relay."""
@@ -283,6 +285,7 @@ class Armed:
         yield from self._watched.count()
         self._passage.answered_by = self._pin.answered_by if self._pin else None
         data, source = self._standing(self._first, leg)
+        self._passage.out = self._word = data
         yield from self._passage.write(self._first, data, whole=True, last=True)
         if source is not None and source.ending is None and not self._hops.sent:
             source.reader.give_up()
@@ -291,7 +294,7 @@ class Armed:
         if isinstance(ending, Failed):
             yield Abort()
             return
-        if source is not None and ending is None:
+        if source is not None and ending is None:  # it has been left
             yield Write(made_event({"type": "message_stop"}))
         yield Finish(ending.trailers if ending else ())
 
@@ -329,7 +332,9 @@ class Armed:
         if leg is not None:
             if self._passage.responded:
                 return Failed("of a later attempt nothing can be told", reached=True)
-            yield from self._passage.write(leg, leg.reader.stand(), whole=True, last=True)
+            yield from self._passage.write(
+                leg, leg.reader.stand() if self._word is None else self._word, whole=True, last=True
+            )
             return leg.ending or End()
         event = yield Open(request.method, request.target, request.headers, request.body)
         if not isinstance(event, Opened):

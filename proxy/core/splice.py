@@ -95,6 +95,11 @@ class Reader(Protocol):
         """Where a next block would go in what the client has been sent."""
         ...
 
+    @property
+    def stopped(self) -> bool:
+        """Whether the last event of a refused answer has come."""
+        ...
+
     def feed(self, data: bytes) -> bytes:
         """A piece of the answer, decoded; what the client gets now."""
         ...
@@ -294,6 +299,11 @@ def _input(typed: str, began: object) -> object:
 def is_thinking(block: Json) -> bool:
     """Whether a block is thinking."""
     return block.get("type") in _THINKING
+
+
+def is_last(frame: Frame) -> bool:
+    """Whether a frame ends a message."""
+    return parse(frame.parse()[1]).get("type") == "message_stop"
 
 
 def is_delta(frame: Frame) -> bool:

@@ -11,7 +11,7 @@ has seen nothing of it. Two events are delayed after that, both to keep a way op
 
 from proxy.core.hop import cut
 from proxy.core.message import parse, table, text
-from proxy.core.splice import SERVER_TOOLS, TOKENS, Json, Refused, Wire, content, event, is_delta, is_thinking
+from proxy.core.splice import SERVER_TOOLS, TOKENS, Json, Refused, Wire, content, event, is_delta, is_last, is_thinking
 from proxy.core.sse import Frame, Frames
 
 _TEXT, _CALL = frozenset({"text"}), frozenset({"tool_use"})
@@ -53,6 +53,8 @@ class Through:
         self._terminal = b""
         self._after = bytearray()
         self._gave_up = False
+        self.stopped = False
+        """See ``Reader``."""
 
     @property
     def opened(self) -> bool:
@@ -87,14 +89,18 @@ class Through:
     def stand(self) -> bytes:
         """See ``Reader``. A tool call that had begun stays open."""
         terminal = cut(self._terminal, TOKENS) if self._wire.secret else self._terminal
-        return self._release() + terminal + bytes(self._after)
+        out = self._release() + terminal + bytes(self._after)
+        self._terminal, self._after = b"", bytearray()
+        return out
 
     def give_up(self) -> bytes:
         """See ``Reader``."""
         terminal = self._terminal if not self._wire.secret else cut(self._terminal, TOKENS)
+        declined = self.refused is not None
+        out = self._release(*(() if declined else self._ends), terminal + bytes(self._after))
         self.refused, self._gave_up, self._terminal = None, True, b""
-        after, self._after = bytes(self._after), bytearray()
-        return self._finish(terminal + after)
+        self._after, self._ends = bytearray(), []
+        return out
 
     def end_blocks(self) -> bytes:
         """The ends of blocks that are still open for the client, before another attempt."""
@@ -126,6 +132,7 @@ class Through:
 
     def _guarded(self, frame: Frame) -> bytes:
         if self.refused is not None:
+            self.stopped = self.stopped or is_last(frame)
             self._after += frame.raw
             return b""
         if not self._gave_up:

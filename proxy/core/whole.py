@@ -14,6 +14,7 @@ class Whole:
     """See the head of the module. ``model``: the one that was asked. ``marked``: a later attempt in the official shape."""
 
     tool = False
+    stopped = True
     next_index = 0
 
     def __init__(self, wire: Wire, model: str, *, marked: bool) -> None:
@@ -40,7 +41,9 @@ class Whole:
             blocks = content if isinstance(content, list) else []
             self.refused = Refused(event=found, start={"message": found}, blocks=blocks, shown=False)
             return b""
-        return to_json(self._seamed(found)) if self._marked and found else body
+        out = to_json(self._seamed(found)) if self._marked and found else body
+        self._body = bytearray()
+        return out
 
     def flush(self) -> bytes:
         """See ``Reader``. A part of a body is of no use to anybody: what it says is awaited all the same."""
@@ -48,15 +51,17 @@ class Whole:
 
     def give_up(self) -> bytes:
         """See ``Reader``."""
-        self._passing, self.refused = True, None
-        body, self._body = bytes(self._body), bytearray()
-        return self._shown(body)
+        shown = self._shown(bytes(self._body))
+        self._passing, self.refused, self._body = True, None, bytearray()
+        return shown
 
     def stand(self) -> bytes:
         """See ``Reader``."""
         if self._marked and self.refused is not None:
             return to_json(self._without_token(self._seamed(self.refused.event)))
-        return self._shown(bytes(self._body))
+        shown = self._shown(bytes(self._body))
+        self._body = bytearray()
+        return shown
 
     def _shown(self, body: bytes) -> bytes:
         return cut(body, TOKENS) if self._wire.secret else body
