@@ -71,7 +71,7 @@ def load(config: str | None = None, flags: Mapping[str, Any] | None = None) -> I
     try:
         warnings = checked(settings)
     except ValueError as error:
-        raise SettingsError(str(error)) from error
+        raise SettingsError(f"{_source(str(error).split()[0].rstrip(':'), path, origins)}{error}") from error
     return InForce(settings=settings, config=path, origins=origins, planned=planned, warnings=warnings)
 
 
@@ -151,8 +151,9 @@ def _put(tree: dict[str, Any], name: str, value: object) -> None:
 
 
 def _settings(merged: dict[str, Any], path: Path, origins: Mapping[str, str]) -> Settings:
-    if isinstance(chain := merged.get("retry", {}).get("fallback"), list):
-        merged["retry"]["fallback"] = [entry(given) for given in chain]
+    retry = merged.get("retry")
+    if isinstance(retry, dict) and isinstance(chain := retry.get("fallback"), list):
+        retry["fallback"] = [entry(given) for given in chain]
     try:
         settings = msgspec.convert(merged, Settings, strict=False)
     except msgspec.ValidationError as error:
@@ -163,12 +164,22 @@ def _settings(merged: dict[str, Any], path: Path, origins: Mapping[str, str]) ->
 
 def _meant(said: str) -> str:
     """A setting whose name is like the unknown one that msgspec complains of."""
+    if said.endswith("`$.retry.fallback`") and "got `object`" in said:
+        return "; write [[retry.fallback]]"
+    if "Expected `bool" in said:
+        return "; write true or false" + (", or a number of minutes" if "int`" in said else "")
     unknown = said.partition("unknown field `")[2].partition("`")[0]
     if not unknown:
         return ""
     table = said.partition(" - at `$.")[2].rstrip("`")
-    close = get_close_matches(f"{table}.{unknown}".lstrip("."), _names(), n=1, cutoff=0.8)
+    names = [*_names(), *(name.rpartition(".")[0] for name in _names())]
+    close = get_close_matches(f"{table}.{unknown}".lstrip("."), names, n=1, cutoff=0.75)
     return f"; did you mean {close[0]}?" if close else ""
+
+
+def _source(name: str, path: Path, origins: Mapping[str, str]) -> str:
+    """The file that a setting stands in, before a complaint about it; nothing where it stands elsewhere."""
+    return f"{path}: " if origins.get(name, "demur.toml") == "demur.toml" else ""
 
 
 def _where(said: str, path: Path, origins: Mapping[str, str]) -> str:

@@ -1,8 +1,11 @@
 """What a setting may be beyond its type: words from a list, entries that need a model. Raises ValueError, in one line."""
 
+import re
+from collections.abc import Iterator
+from difflib import get_close_matches
 from typing import Any
 
-from schemas.settings import Retry, Settings
+from schemas.settings import Rephrase, Retry, Settings
 
 NEVER = "reasoning_extraction"
 CHOICES = {
@@ -15,6 +18,17 @@ CHOICES = {
 }
 LISTS = frozenset({"hosts", "deny", "categories", "fallback"})
 """Settings that are lists: the environment separates their items by commas."""
+
+
+KNOWN = frozenset({"cyber", "bio", "frontier_llm", "general_harms", NEVER, "none"})
+"""Categories that the API is known to give (Anthropic, "Refusals and fallback"); it may give others."""
+FIXED = frozenset(
+    {"messages", "system", "tools", "stream", "metadata", "fallbacks", "fallback_credit_token", "thread", "container"}
+)
+"""Members of a request that an entry of the chain may not patch: they are what is asked, or how it is answered."""
+WEEK_MIN = 7 * 24 * 60
+LONG_S = 120
+_VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 
 
 def checked(settings: Settings) -> list[str]:
@@ -31,25 +45,51 @@ def checked(settings: Settings) -> list[str]:
 
 def _retry(retry: Retry) -> list[str]:
     for n, entry in enumerate(retry.fallback, start=1):
-        if not isinstance(entry.get("model"), str) or not entry["model"]:
-            raise ValueError(f'[[retry.fallback]] number {n} names no model, for example model = "claude-opus-4-8"')
-    rephrase = retry.rephrase
-    if rephrase.enabled and rephrase.strategy == "scope-note" and not rephrase.scope_note.strip():
-        raise ValueError('retry.rephrase.strategy "scope-note" needs your own statement in retry.rephrase.scope_note')
-    if rephrase.enabled and rephrase.strategy == "restate" and not rephrase.restate_model:
-        raise ValueError('retry.rephrase.strategy "restate" needs retry.rephrase.restate_model')
-    if isinstance(retry.sticky, int) and retry.sticky < 0:
-        raise ValueError(f"retry.sticky is {retry.sticky}: it must be true, false, or a number of minutes")
+        _entry(f"retry.fallback number {n}", entry)
+    if not 0 <= int(retry.sticky) <= WEEK_MIN:
+        raise ValueError(
+            f"retry.sticky is {retry.sticky}: it must be true, false, or a number of minutes, {WEEK_MIN} at most"
+        )
+    if retry.rephrase.enabled:
+        _rephrase(retry.rephrase)
     return list(_without_effect(retry))
 
 
-def _without_effect(retry: Retry) -> list[str]:
-    said = []
+def _entry(name: str, entry: dict[str, Any]) -> None:
+    if not isinstance(entry.get("model"), str) or not entry["model"]:
+        close = get_close_matches("model", entry, n=1)
+        said = f"; did you mean model for {close[0]}?" if close and close[0] != "model" else ""
+        raise ValueError(f'{name} names no model, for example model = "claude-opus-4-8"{said}')
+    if "unset" in entry:
+        raise ValueError(f'{name}: unset is a list of names, for example unset = ["temperature"]')
+    if fixed := sorted(FIXED & entry.keys()):
+        raise ValueError(f"{name} may not change {fixed[0]}: a further attempt asks the same thing")
+
+
+def _rephrase(rephrase: Rephrase) -> None:
+    if rephrase.strategy == "scope-note" and not rephrase.scope_note.strip():
+        raise ValueError('retry.rephrase.strategy "scope-note" needs your own statement in retry.rephrase.scope_note')
+    if rephrase.strategy == "restate" and not rephrase.restate_model:
+        raise ValueError('retry.rephrase.strategy "restate" needs retry.rephrase.restate_model')
+    if rephrase.restate_upstream and not rephrase.restate_upstream.startswith(("http://", "https://")):
+        raise ValueError("retry.rephrase.restate_upstream is not a URL of the form http[s]://host[:port]")
+    if rephrase.restate_key_env and not _VARIABLE.fullmatch(rephrase.restate_key_env):
+        raise ValueError(
+            "retry.rephrase.restate_key_env is no name of an environment variable; the key itself does not belong there"
+        )
+
+
+def _without_effect(retry: Retry) -> Iterator[str]:
     if NEVER in retry.categories:
-        said.append(f"retry.categories has {NEVER}, which is never asked again: it is ignored")
+        yield f"retry.categories has {NEVER}, which is never asked again: it is ignored"
+    if unknown := [name for name in retry.categories if name not in KNOWN]:
+        yield f"retry.categories has {unknown[0]!r}, which is no category that the API is known to give"
     if retry.enabled and not retry.fallback and not retry.rephrase.enabled:
-        said.append("retry.enabled is true, but there is no [[retry.fallback]]: only the tool guard is in force")
-    return said
+        yield "retry.enabled is true, but there is no [[retry.fallback]]: only the tool guard is in force"
+    if not retry.enabled and (retry.fallback or retry.rephrase.enabled):
+        yield "retry.enabled is not true: the chain and the rephrasing in [retry] are not used"
+    if retry.enabled and retry.hold_s > LONG_S:
+        yield f"retry.hold_s is {retry.hold_s}: Claude Code gives up after 180 s in some cases"
 
 
 def entry(given: object) -> object:
@@ -58,11 +98,15 @@ def entry(given: object) -> object:
         return {"model": given}
     if not isinstance(given, dict):
         return given
+    unset = given.get("unset", [])
+    if not isinstance(unset, list):
+        return given
     made = {key: value for key, value in given.items() if key != "unset"}
-    for name in given.get("unset", ()):
+    for name in unset:
         outer, _, inner = str(name).partition(".")
         if inner:
-            made[outer] = {**made.get(outer, {}), inner: None}
+            table = made.get(outer)
+            made[outer] = {**(table if isinstance(table, dict) else {}), inner: None}
         else:
             made[outer] = None
     return made

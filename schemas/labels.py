@@ -128,6 +128,8 @@ class Ruling(StrEnum):
     """No model of the chain is permitted for this model and category."""
     UNFIT = "unfit"
     """No model of the chain can take this request."""
+    UNREPHRASED = "unrephrased"
+    """There was nothing to rephrase, or the rephrasing did not pass; the log says which."""
     TOOL = "tool"
     """A tool call had begun on the client's side."""
     MID_STREAM = "mid_stream"

@@ -95,7 +95,7 @@ class Retry(Struct, kw_only=True, forbid_unknown_fields=True):
         list[dict[str, Any]],
         _doc(
             "Tried in order. `model` is required; further keys patch the request, `output_config` one level deep; "
-            "\"unset\" lists keys to leave out."
+            "\"unset\" lists keys to leave out. In the environment: names of models, separated by commas."
         ),
     ] = field(default_factory=list)
     rephrase: Rephrase = field(default_factory=Rephrase)

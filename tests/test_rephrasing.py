@@ -130,12 +130,12 @@ async def test_where_it_fails_the_client_gets_the_first_refusal() -> None:
         (retry(), {}, "general_harms", "category"),
         (retry(max_attempts=0), {}, "cyber", "max_attempts"),
         (retry(max_attempts=3, model="claude-haiku-4-5"), {}, "cyber", "routes"),
-        (retry("trim"), {}, "cyber", "unfit"),
+        (retry("trim"), {}, "cyber", "unrephrased"),
         (
             retry(),
             {"system": [{"type": "text", "text": "x-anthropic-billing-header: cc_version=2.1.197; cch=12345;"}]},
             "cyber",
-            "unfit",
+            "unrephrased",
         ),
     ],
     ids=["reasoning", "category", "bound", "model", "nothing to trim", "checksum"],
@@ -214,7 +214,7 @@ async def test_a_restatement_that_is_none_is_not_sent(answer: Script) -> None:
     async with asked(settings, declined(), answer) as (got, api, kept):
         assert got["stop_reason"] == "refusal"
         assert len(api.asked) == 2
-        assert [update.ruling for update in updates(kept)] == ["unfit"]
+        assert [update.ruling for update in updates(kept)] == ["unrephrased"]
         assert updates(kept)[0].rephrasings == []
 
 
@@ -222,4 +222,4 @@ async def test_a_server_that_is_none_leaves_the_refusal() -> None:
     settings = retry("restate", restate_model="m", restate_upstream="http://127.0.0.1:1")
     async with asked(settings, declined()) as (got, _, kept):
         assert got["stop_reason"] == "refusal"
-        assert updates(kept)[0].ruling == "unfit"
+        assert updates(kept)[0].ruling == "unrephrased"

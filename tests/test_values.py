@@ -24,6 +24,23 @@ def config(tmp_path: Path) -> Path:
         ("[retry]\nsticky = -5\n", "retry.sticky is -5: it must be true, false, or a number of minutes"),
         ("[[retry.fallback]]\nmax_tokens = 5\n", "number 1 names no model"),
         ('[[retry.fallback]]\nmodel = ""\n', "number 1 names no model"),
+        ("[retry]\nsticky = 99999999999\n", "10080 at most"),
+        ("retry = true\n", "Expected `object`, got `bool`"),
+        ('[retry]\nenabled = "yes"\n', "write true or false"),
+        ('[retry]\nsticky = "x"\n', "write true or false, or a number of minutes"),
+        ('[retry.fallback]\nmodel = "x"\n', "write [[retry.fallback]]"),
+        ('[[retry.fallback]]\nmodle = "x"\n', "did you mean model for modle?"),
+        (f'{CHAIN}unset = ["model"]\n', "names no model, for example"),
+        (f'{CHAIN}unset = "temperature"\n', "unset is a list of names"),
+        (f"{CHAIN}stream = true\n", "may not change stream"),
+        (
+            '[retry.rephrase]\nenabled = true\nstrategy = "restate"\nrestate_model = "m"\nrestate_upstream = "ftp://x"\n',
+            "restate_upstream is not a URL",
+        ),
+        (
+            '[retry.rephrase]\nenabled = true\nscope_note = "x"\nrestate_key_env = "sk-ant-secret"\n',
+            "restate_key_env is no name of an environment variable",
+        ),
         ('[retry.rephrase]\nstrategy = "encode"\n', '"scope-note", "trim" or "restate"'),
         ("[retry.rephrase]\nenabled = true\n", "needs your own statement in retry.rephrase.scope_note"),
         ('[retry.rephrase]\nenabled = true\nstrategy = "restate"\n', "needs retry.rephrase.restate_model"),
@@ -34,6 +51,8 @@ def test_what_cannot_be_meant_gets_one_line(config: Path, text: str, said: str) 
     with pytest.raises(SettingsError) as error:
         load(str(config))
     assert said in str(error.value)
+    assert str(config) in str(error.value)
+    assert "sk-ant" not in str(error.value)
     assert "\n" not in str(error.value)
 
 
@@ -42,6 +61,33 @@ def test_what_has_no_effect_is_a_warning(config: Path) -> None:
     ignored, alone = load(str(config)).warnings
     assert "reasoning_extraction, which is never asked again" in ignored
     assert "only the tool guard is in force" in alone
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        (f'[retry]\nenabled = true\ncategories = ["cybre"]\n{CHAIN}', "'cybre', which is no category"),
+        (f"[retry]\nenabled = true\nhold_s = 300\n{CHAIN}", "retry.hold_s is 300"),
+        ('[retry.rephrase]\nenabled = true\nscope_note = "x"\n', "retry.enabled is not true"),
+        (CHAIN, "retry.enabled is not true"),
+    ],
+)
+def test_what_is_likely_a_slip_is_a_warning(config: Path, text: str, said: str) -> None:
+    config.write_text(text)
+    (warning,) = load(str(config)).warnings
+    assert said in warning
+
+
+def test_where_the_environment_is_at_fault_no_file_is_blamed(config: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    config.write_text("")
+    monkeypatch.setenv("DEMUR_RETRY_WIRE", "loud")
+    with pytest.raises(SettingsError, match=r"^retry\.wire is 'loud'"):
+        load(str(config))
+
+
+def test_a_part_of_a_table_that_is_none_is_left_out(config: Path) -> None:
+    config.write_text(f'{CHAIN}output_config = 5\nunset = ["output_config.effort"]\n')
+    assert load(str(config)).settings.retry.fallback[0]["output_config"] == {"effort": None}
 
 
 def test_what_is_whole_gives_no_warning(config: Path) -> None:

@@ -10,6 +10,7 @@ import click
 
 from proxy.cli.options import one_line_errors
 from proxy.settings import InForce, load
+from schemas.settings import Retry
 
 DECLINED = "centrifuge"
 """The pretend API declines what has this word in its last user text."""
@@ -67,6 +68,7 @@ async def _play(database: str) -> None:
 def _settings(database: str, upstream: str) -> InForce:
     in_force = load(None, {"db": database, "upstream": upstream, "listen": "127.0.0.1:0", "upstream_proxy": None})
     in_force.settings.capture.content = "refusals"
+    in_force.settings.retry = Retry()
     return in_force
 
 

@@ -206,7 +206,9 @@ class Armed:
                 return following
         if rephrases and (following := (yield from self._rephraser.again(leg))) is not None:
             return following
-        return Ruling.EXHAUSTED if self._hops.sent else Ruling.UNFIT
+        if self._hops.sent:
+            return Ruling.EXHAUSTED
+        return Ruling.UNFIT if entries else Ruling.UNREPHRASED
 
     def _against(self, leg: Leg, refused: Refused) -> Step[Ruling | None]:
         if self._own is not None:
