@@ -104,7 +104,7 @@ class Ruling(StrEnum):
     """The API itself had fallen back already."""
     THREAD = "thread"
     """The request carries no history, so no other model can take it."""
-    CREDIT_TOKEN = "credit_token"
+    CREDIT_TOKEN = "credit_token"  # noqa: S105 - a name
     """The client is redeeming a fallback credit: it is falling back itself."""
     CLIENT_HOP = "client_hop"
     """The request is the client's own fallback."""

@@ -67,7 +67,8 @@ class Retry(Struct, kw_only=True, forbid_unknown_fields=True):
         _doc('"marked": official fallback blocks. "plain": none. "auto": marked only for clients that asked for them.'),
     ] = "auto"
     mid_stream: Annotated[
-        str, _doc('Where a splice would not be safe: "refuse" lets the refusal stand, "restart" appends a second answer.')
+        str,
+        _doc('Where a splice would not be safe: "refuse" lets the refusal stand, "restart" appends a second answer.'),
     ] = "refuse"
     credit: Annotated[bool, _doc("Ask for fallback credit and redeem it.")] = True
     sticky: Annotated[
@@ -95,7 +96,7 @@ class Retry(Struct, kw_only=True, forbid_unknown_fields=True):
         list[dict[str, Any]],
         _doc(
             "Tried in order. `model` is required; further keys patch the request, `output_config` one level deep; "
-            "\"unset\" lists keys to leave out. In the environment: names of models, separated by commas."
+            '"unset" lists keys to leave out. In the environment: names of models, separated by commas.'
         ),
     ] = field(default_factory=list)
     rephrase: Rephrase = field(default_factory=Rephrase)

@@ -4,8 +4,10 @@ What is on record follows from what the API was asked and what it answered, so i
 newer ones repeat what was declined, and go on to another model. Only ``n`` is a fact about ``e2e_claude.OLDEST``.
 """
 
+from collections.abc import Mapping
 from typing import NamedTuple
 
+from proxy.core.recent import NOTE
 from proxy.pretend import SCENARIOS, Options, Received, Rule
 from proxy.pretend.asked import Asked
 from proxy.pretend.reply import Play as Answer
@@ -86,6 +88,35 @@ def rules() -> list[Rule]:
 
 def word(name: str) -> str:
     return f"<{name}>"
+
+
+def facts(play: Play, told: Mapping[str | None, Received]) -> dict[str | None, Fact]:
+    """What must be on record of the requests of one run, in order, by request id.
+
+    What the client does by itself about a refusal is written down with that refusal: asking the same model once more, and an answer of
+    another one. Another model that declines is a record of its own.
+    """
+    found: dict[str | None, Fact] = {}
+    open_for: dict[str | None, tuple[str | None, Received]] = {}
+    for request_id, received in told.items():
+        declined, agent = fact(play, received), received.header("x-claude-code-agent-id")
+        first = open_for.pop(agent, None) if "messages" in received.target else None
+        again = first is not None and (NOTE.encode() in received.body or _messages(received) == _messages(first[1]))
+        elsewhere = first is not None and received.json()["model"] != first[1].json()["model"]
+        if first is not None and declined is None and (again or elsewhere):
+            outcome, answered_by = Outcome.RECOVERED_BY_CLIENT, received.json()["model"]
+            found[first[0]] = found[first[0]]._replace(outcome=outcome, answered_by=answered_by)
+        elif declined is not None and first is not None and again and not elsewhere:
+            open_for[agent] = first
+        elif declined is not None:
+            found[request_id] = declined
+            if declined.kind == Kind.REFUSAL and declined.outcome == Outcome.REFUSED:
+                open_for[agent] = request_id, received
+    return found
+
+
+def _messages(received: Received) -> object:
+    return received.json()["messages"]
 
 
 def fact(play: Play, received: Received) -> Fact | None:

@@ -113,16 +113,20 @@ class Process:
                 self.popen.stdout.close()
 
 
-def up(upstream: str, db: Path, log: Path | None = None) -> Process:
+def up(upstream: str, db: Path, log: Path | None = None, *, config: Path | None = None) -> Process:
     """``demur up`` on a free port; its URL is ``said["ANTHROPIC_BASE_URL"]``. Its log stands beside the database."""
-    command = [*DEMUR, "up", "--listen", "127.0.0.1:0", "--upstream", upstream, "--db", str(db)]
+    command = [*DEMUR, "up", "--listen", "127.0.0.1:0", "--upstream", upstream, "--db", str(db), *_config(config)]
     return Process(command, log or db.with_suffix(".log"), "ANTHROPIC_BASE_URL=")
 
 
-def mitm(upstream: str, db: Path, log: Path | None = None) -> Process:
+def mitm(upstream: str, db: Path, log: Path | None = None, *, config: Path | None = None) -> Process:
     """``demur mitm`` on a free port; ``said`` has HTTPS_PROXY and NODE_EXTRA_CA_CERTS."""
-    command = [*DEMUR, "mitm", "--listen", "127.0.0.1:0", "--upstream", upstream, "--db", str(db)]
+    command = [*DEMUR, "mitm", "--listen", "127.0.0.1:0", "--upstream", upstream, "--db", str(db), *_config(config)]
     return Process(command, log or db.with_suffix(".log"), "HTTPS_PROXY=")
+
+
+def _config(config: Path | None) -> list[str]:
+    return ["--config", str(config)] if config else []
 
 
 def mitmdump(upstream: str, folder: Path) -> Process:

@@ -145,6 +145,7 @@ async def test_a_credit_token_is_given_to_those_who_ask_for_it(http: aiohttp.Cli
     assert "fallback_credit_token" not in plain
     assert asked["fallback_credit_token"] in SECRETS
     assert asked["fallback_has_prefill_claim"] is True
+    assert asked.keys() - plain.keys() == {"fallback_credit_token", "fallback_has_prefill_claim"}
 
 
 CREDIT = "fallback-credit-2026-07-01"
@@ -168,7 +169,7 @@ async def error(http: aiohttp.ClientSession, data: bytes, beta: str = CREDIT) ->
 
 async def test_a_continuation_goes_on_from_the_assistant_s_turn_and_redeems(http: aiohttp.ClientSession) -> None:
     claimed, claim = await token(http, "refusal_mid partial='The capital of France '")
-    more = {"fallback_credit_token": {"token": claimed, "mode": "best_effort"}}
+    more: Any = {"fallback_credit_token": {"token": claimed, "mode": "best_effort"}}
     events = told(await ask(http, CAPITAL, body(messages=TURN, **more), beta=CREDIT))
     assert (claim, texts(events)) == (True, " is Paris.")
     redeemed = {"status": {"type": "redeemed"}}

@@ -15,7 +15,7 @@ of tool calls, and the checksum and build number of the attribution block.
 """
 
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from json import JSONDecoder, loads
 from typing import NamedTuple
 
@@ -66,10 +66,13 @@ def without_content(split: Split) -> Split:
     return Split(segments=split.segments, skeleton=None, exact=None, replacements=split.replacements)
 
 
-def fingerprint(segments: list[Segment]) -> str | None:
+def fingerprint(
+    segments: list[Segment], mark: Callable[[Segment], str | None] = lambda segment: segment.hash
+) -> str | None:
     """One hash for what the last turn of the user said; None where it said nothing.
 
-    The turn is the last run of messages without one of the assistant's; reminders and system messages are left out.
+    The turn is the last run of messages without one of the assistant's; reminders and system messages are left out, and what
+    ``mark`` has none for.
     """
     turns: dict[str, list[Segment]] = {}
     for segment in segments:
@@ -81,18 +84,35 @@ def fingerprint(segments: list[Segment]) -> str | None:
             if said:
                 break
         else:
-            said[:0] = [segment.hash for segment in turn if segment.label not in ADDED]
+            said[:0] = [key for segment in turn if segment.label not in ADDED and (key := mark(segment))]
     return key_of("\n".join(said).encode()) if said else None
 
 
-def before(parts: Split, words: str) -> list[Segment]:
-    """The segments that stand before the last message, where that is the user's and begins with these words; else none."""
-    last = next((found[1] for segment in reversed(parts.segments) if (found := _MESSAGE.match(segment.path))), None)
-    turn = [segment for segment in parts.segments if last is not None and segment.path.startswith(f"messages[{last}]")]
-    said = [parts.contents[segment.content] for segment in turn if segment.label is Label.USER_TEXT]
-    if not any(words.encode() in text[: len(words) + 64] for text in said):
-        return []
-    return [segment for segment in parts.segments if segment not in turn]
+def unnoted(parts: Split, note: str) -> str | None:
+    """The fingerprint without a text of the user that begins with ``note``, which the client had added, and the blanks before it.
+
+    None where there is no such text.
+    """
+    noted = False
+
+    def mark(segment: Segment) -> str | None:
+        nonlocal noted
+        if segment.label is not Label.USER_TEXT:
+            return segment.hash
+        value = loads(parts.contents[segment.content], strict=False)
+        text = value if isinstance(value, str) else value["text"]
+        if text.startswith(note):
+            noted = True
+            return None
+        return identity(text.rstrip(), segment.label)
+
+    found = fingerprint(parts.segments, mark)
+    return found if noted else None
+
+
+def answers(segments: list[Segment]) -> int:
+    """How many messages of the assistant the history has."""
+    return len({found[1] for one in segments if one.label in ANSWERED and (found := _MESSAGE.match(one.path))})
 
 
 class _Piece(NamedTuple):

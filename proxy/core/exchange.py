@@ -15,7 +15,7 @@ from msgspec.structs import replace
 
 from proxy.core import asker
 from proxy.core.answer import Answer
-from proxy.core.context import Split, fingerprint, split, without_content
+from proxy.core.context import Split, answers, fingerprint, split, without_content
 from proxy.core.detect import Verdict, answerer, detect, result
 from proxy.core.encoding import Decoder
 from proxy.core.headers import Headers, values
@@ -129,8 +129,10 @@ class Exchange:
 
     def reached(self) -> None:
         """The refusal reached the client, which may do something about it by itself."""
-        if (mark := self.fingerprint()) is not None:
-            self._watcher.recent.note(self._asker(), Seen(self.id, self._asker().model, mark, self.now()))
+        parts = self._split()
+        if parts and (mark := fingerprint(parts.segments)) is not None:
+            seen = Seen(self.id, self._asker().model, mark, self.now(), answers(parts.segments))
+            self._watcher.recent.note(self._asker(), seen)
 
     def clean(self, said: str) -> str:
         """A text without secrets."""

@@ -16,11 +16,18 @@ from proxy.core.sse import Frame, Frames
 class Graft:
     """See the head of the module.
 
-    ``open_text``: the index of the client's open text block; None where there is none. ``before``: gives what must go out before it.
+    ``open_text``: the index of the client's open text block; None where there is none. ``before``: gives what must go out before it. ``blanks``: those at the end of the client's text, which were not given on: where the
+    continuation begins with them they are there already.
     """
 
     def __init__(
-        self, wire: Wire, open_text: int | None, *, continues: bool, before: Callable[[], bytes] = bytes
+        self,
+        wire: Wire,
+        open_text: int | None,
+        *,
+        continues: bool,
+        before: Callable[[], bytes] = bytes,
+        blanks: str = "",
     ) -> None:
         self.refused: Refused | None = None
         self.open = open_text
@@ -29,7 +36,7 @@ class Graft:
         self.only_text = True
         """Whether the client has been sent nothing but text of it."""
         self._next = wire.next_index
-        self._wire, self._continues, self._before = wire, continues, before
+        self._wire, self._continues, self._before, self._blanks = wire, continues, before, blanks
         self._frames = Frames()
         self._start: Json = {}
         self._seen: list[Frame] = []
@@ -117,7 +124,7 @@ class Graft:
             return b""
         moved = event({**found, "index": place})
         if kind == "content_block_delta":
-            return moved
+            return self._delta(found, place) if self._blanks else moved
         self._running.discard(place)
         if place == self.open:
             return b""
@@ -153,9 +160,19 @@ class Graft:
 
     def _said(self, block: Json, place: int) -> bytes:
         """What the text block began with, usually nothing, as a delta."""
-        began = text(block.get("text"))
-        delta = {"type": "text_delta", "text": began}
-        return event({"type": "content_block_delta", "index": place, "delta": delta}) if began else b""
+        delta = {"type": "text_delta", "text": text(block.get("text"))}
+        return self._delta({"type": "content_block_delta", "delta": delta}, place) if delta["text"] else b""
+
+    def _delta(self, found: Json, place: int) -> bytes:
+        """A delta of the continuation, without blanks that the client has."""
+        delta = table(found.get("delta"))
+        said, blanks = text(delta.get("text")) or "", self._blanks
+        if blanks.startswith(said):
+            self._blanks = blanks[len(said) :]
+            return b""
+        self._blanks = ""
+        said = said.removeprefix(blanks)
+        return event({**found, "index": place, "delta": {**delta, "text": said}})
 
     def _finish(self) -> bytes:
         ends, self._ends = self._ends, []

@@ -209,7 +209,10 @@ class Hops:
             return Graft(self._wire, None, continues=False, before=leg.reader.end_blocks)
         open_text = leg.reader.open if isinstance(leg.reader, Through | Graft) else None
         before = leg.reader.owed if isinstance(leg.reader, Graft) else bytes
-        return Graft(self._wire, open_text, continues=bool(blocks), before=before)
+        refused = leg.reader.refused
+        given = "".join(str(block.get("text", "")) for block in (refused.blocks if refused else [])[-1:])
+        blanks = given[len(given.rstrip()) :] if blocks else ""
+        return Graft(self._wire, open_text, continues=bool(blocks), before=before, blanks=blanks)
 
 
 def _why(ending: Ending) -> str:

@@ -88,7 +88,10 @@ class Ledger:
 
     def _update(self, ruling: Ruling) -> Update:
         return Update(
-            refusal_id=self._exchange.id, ruling=ruling, attempts=self._attempts, rephrasings=self._rephrasings
+            refusal_id=self._exchange.id,
+            ruling=None if self._exchange.known else ruling,
+            attempts=self._attempts,
+            rephrasings=self._rephrasings,
         )
 
 

@@ -138,7 +138,8 @@ def chain(retry: Retry, primary: str | None, category: str | None) -> list[int]:
         return entries
     targets = permitted(primary or "", category)
     if targets is None:
-        return entries if category in UNKNOWN_PRIMARY else []
+        others = [n for n in entries if family(str(retry.fallback[n]["model"])) != family(primary or "")]
+        return others if category in UNKNOWN_PRIMARY else []
     return [n for n in entries if family(str(retry.fallback[n]["model"])) in targets]
 
 

@@ -11,7 +11,7 @@ from collections.abc import Callable
 from typing import NamedTuple
 
 from proxy.core.asker import Asker
-from proxy.core.context import Split, before, fingerprint
+from proxy.core.context import Split, answers, fingerprint, unnoted
 from proxy.core.headers import Headers, tokens
 
 SOON_S = 60.0
@@ -30,6 +30,8 @@ class Seen(NamedTuple):
     fingerprint: str
     at: float
     """Seconds since 1970."""
+    answers: int
+    """How many messages of the assistant its history has."""
 
 
 class Recent:
@@ -82,16 +84,19 @@ class Following:
         """The refusal that it answers. Takes milliseconds where it may be one."""
         if self._found is None:
             seen = self._candidate()
-            self._found = (seen if seen and seen.fingerprint in self._turns() else None,)
+            self._found = (seen if seen and self._answers(seen) else None,)
         return self._found[0]
 
     def _candidate(self) -> Seen | None:
         return self._recent.of(self._who(), self._headers, self._began)
 
-    def _turns(self) -> set[str | None]:
-        """What the last turn of the user said, and what it said before the client's note that it was declined."""
+    def _answers(self, seen: Seen) -> bool:
+        """The same last turn, and no answer since; or behind the client's note that its answer was stopped."""
         parts = self._parts()
-        return {fingerprint(parts.segments), fingerprint(before(parts, NOTE))} - {None} if parts else set()
+        if parts is None:
+            return False
+        same = fingerprint(parts.segments) == seen.fingerprint and answers(parts.segments) == seen.answers
+        return same or unnoted(parts, NOTE) == seen.fingerprint
 
 
 def _is_marked(headers: Headers) -> bool:

@@ -59,7 +59,7 @@ def stop_details(asked: Asked, options: Options, *, prefill: bool) -> Json:
     details = {"type": "refusal", "category": options.category, "explanation": reason}
     claim = prefill if options.claim is None else options.claim
     token = CLAIM_TOKEN if claim else CREDIT_TOKEN
-    credit = {"fallback_credit_token": token, "fallback_has_prefill_claim": claim, "recommended_model": None}
+    credit = {"fallback_credit_token": token, "fallback_has_prefill_claim": claim}
     return details | credit if asked.wants_credit else details
 
 

@@ -84,9 +84,38 @@ def test_the_same_model_once_more_is_an_attempt_and_no_second_refusal(client: Cl
 
 def test_it_is_known_behind_the_note_that_the_client_adds_after_a_part_of_an_answer(client: Client) -> None:
     (declined,) = client.send("claude-opus-5", REFUSAL)
-    noted = [*HI, {"role": "assistant", "content": "Par"}, {"role": "user", "content": [{"type": "text", "text": NOTE + "."}]}]
+    noted = [
+        *HI,
+        {"role": "assistant", "content": "Par"},
+        {"role": "user", "content": [{"type": "text", "text": NOTE + "."}]},
+    ]
     (repeat,) = client.send("claude-opus-5", REFUSAL, marks=CREDIT, messages=noted)
     assert [update.refusal_id for update in repeat.updates] == [declined.refusals[0].id]
+
+
+def test_it_is_known_by_the_note_in_the_same_message_as_well(client: Client) -> None:
+    (declined,) = client.send("claude-opus-5", REFUSAL)
+    content = [{"type": "text", "text": "hi\n"}, {"type": "text", "text": NOTE + " — go on."}]
+    (repeat,) = client.send("claude-opus-5", REFUSAL, marks=CREDIT, messages=[{"role": "user", "content": content}])
+    assert [update.refusal_id for update in repeat.updates] == [declined.refusals[0].id]
+
+
+def turns(*results: str) -> list[dict[str, Any]]:
+    """A conversation with a tool that was run for each result."""
+    messages = list(HI)
+    for n, told in enumerate(results):
+        messages += [
+            {"role": "assistant", "content": [{"type": "tool_use", "id": f"t{n}", "name": "Bash", "input": {}}]},
+            {"role": "user", "content": [{"type": "tool_result", "tool_use_id": f"t{n}", "content": told}]},
+        ]
+    return messages
+
+
+def test_a_loop_of_the_same_tool_is_not_taken_for_it(client: Client) -> None:
+    client.send("claude-opus-5", REFUSAL, marks=CREDIT, messages=turns("x"))
+    (again,) = client.send("claude-opus-5", REFUSAL, marks=CREDIT, messages=turns("x", "x"))
+    assert len(again.refusals) == 1
+    assert client.send("claude-opus-5", ANSWER, marks=CREDIT, messages=turns("x", "x", "x")) == []
 
 
 def test_a_model_that_declines_the_client_s_own_fallback_is_a_refusal_of_its_own(client: Client) -> None:
