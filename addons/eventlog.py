@@ -1,6 +1,7 @@
 """demur's log events, as lines of mitmproxy's own log, so that its screens stay whole and mitmweb shows them."""
 
 import logging
+from collections.abc import Iterable
 
 import structlog
 from structlog.types import EventDict, WrappedLogger
@@ -16,15 +17,18 @@ class _EventLog:
         self.error = self.critical = _log.warning
 
 
-def log_through_mitmproxy() -> None:
-    """Set up structlog, unless whoever started us has done so."""
-    if not structlog.is_configured():
-        structlog.configure(
-            processors=[_line],
-            wrapper_class=structlog.make_filtering_bound_logger(logging.INFO),
-            logger_factory=_EventLog,
-            cache_logger_on_first_use=False,
-        )
+def log_through_mitmproxy(warnings: Iterable[str] = ()) -> None:
+    """Set up structlog, unless whoever started us has done so; then ``warnings``, about the settings, are his to tell too."""
+    if structlog.is_configured():
+        return
+    structlog.configure(
+        processors=[_line],
+        wrapper_class=structlog.make_filtering_bound_logger(logging.INFO),
+        logger_factory=_EventLog,
+        cache_logger_on_first_use=False,
+    )
+    for warning in warnings:
+        _log.warning("demur: %s", warning)
 
 
 def _line(_: WrappedLogger, __: str, event: EventDict) -> str:

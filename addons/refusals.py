@@ -1,20 +1,21 @@
 """The add-on for mitmproxy: keeps what the Messages API declined, and marks its flow. ``mitmdump -s refusals.py``.
 
-Bytes are tapped on their way through ``flow.response.stream`` and never changed. Only the hosts of ``demur_hosts`` are decrypted; in the
-modes where mitmproxy would decrypt others, these are tunnelled. Flows that are read from a file come whole, and are looked at whole.
+Bytes are tapped on their way through ``flow.response.stream`` and never changed; only where retry is on, Messages calls take a detour
+(``addons.detour``). Only the hosts of ``demur_hosts`` are decrypted; in the modes where mitmproxy would decrypt others, these are
+tunnelled. Flows that are read from a file come whole, and are looked at whole.
 
 mitmproxy loads this file as a script, under a name of its own: the classes in it are not those of the module ``addons.refusals``. So it is
 one plain class that imports the rest by absolute names; state opens in ``running`` and closes in ``done``. Whatever fails in a
 hook is logged, and the flow goes on (rule zero).
 """
 
+import asyncio
 import logging
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from functools import wraps
 from pathlib import Path
-from threading import Thread
-from typing import Concatenate
+from typing import TYPE_CHECKING, Concatenate
 
 from mitmproxy import ctx, exceptions, http, tls
 from mitmproxy.addonmanager import Loader
@@ -25,35 +26,35 @@ from mitmproxy.proxy.server_hooks import ServerConnectionHookData
 
 _missing: ImportError | None = None
 try:
+    from addons.archive import Archive
     from addons.eventlog import log_through_mitmproxy
-    from addons.marks import mark
-    from addons.replay import Uncounted, replayed
+    from addons.marks import Marker
+    from addons.replay import replayed
     from addons.route import Route
     from addons.tap import Tap
     from proxy import settings
     from proxy.capture import watcher
     from proxy.core.exchange import Watcher
-    from proxy.keeper import Keeper
     from proxy.logs import failed
-    from proxy.writer import Writer
-    from schemas.records import Refusal
-    from schemas.settings import Settings
+    from schemas.settings import Retry, Settings
 except ImportError as error:
     _missing = error
 
-LATE_S = 5.0
-"""How long what is still being kept is waited for at the end, in seconds."""
+if TYPE_CHECKING:
+    from addons.detour import Detour
+    from proxy.inner import Origin
 
 
-def _guarded[**P](hook: "Callable[Concatenate[Refusals, P], None]") -> "Callable[Concatenate[Refusals, P], None]":
+def _guarded[**P, R](hook: "Callable[Concatenate[Refusals, P], R]") -> "Callable[Concatenate[Refusals, P], R | None]":
     """A hook that never raises."""
 
     @wraps(hook)
-    def guarded(self: "Refusals", /, *args: P.args, **kwargs: P.kwargs) -> None:
+    def guarded(self: "Refusals", /, *args: P.args, **kwargs: P.kwargs) -> R | None:
         try:
-            hook(self, *args, **kwargs)
+            return hook(self, *args, **kwargs)
         except Exception as error:  # noqa: BLE001 - rule zero
             failed("observer.failed", error)
+            return None
 
     return guarded
 
@@ -61,21 +62,26 @@ def _guarded[**P](hook: "Callable[Concatenate[Refusals, P], None]") -> "Callable
 class Refusals:
     """See the head of the file."""
 
+    request: Callable[[http.HTTPFlow], None]
+    """A hook only where there is a detour."""
+
     def __init__(self) -> None:
         self._settings: Settings | None = None
+        self._warnings: list[str] = []
         self._watcher: Watcher | None = None
-        self._writer: Writer | None = None
+        self._archive: Archive | None = None
+        self._detour: Detour | None = None
         self._hosts: frozenset[str] = frozenset()
         self._route: Route | None = None
         self._taps: dict[str, Tap | None] = {}
         """By the flow's id, for as long as it lasts: the flows of our hosts, None where there is nothing to observe."""
-        self._late: list[Thread] = []
+        self._ending: asyncio.Task[None] | None = None
 
     def load(self, loader: Loader) -> None:
         """mitmproxy's. The defaults of the options come from demur's own settings."""
         try:
             in_force = settings.load()
-            self._settings = in_force.settings
+            self._settings, self._warnings = in_force.settings, in_force.warnings
         except settings.SettingsError as error:
             _give_up(str(error))
             in_force = settings.InForce(settings=Settings(), config=Path(), origins={}, planned=[])
@@ -94,32 +100,35 @@ class Refusals:
                 self._route = Route.parse(ctx.options.demur_upstream) if ctx.options.demur_upstream else None
             except ValueError as error:
                 raise exceptions.OptionsError(f"demur_upstream: {error}") from error  # type: ignore[no-untyped-call]
-        if "demur_db" in updated and self._writer is not None:
+        if "demur_db" in updated and self._archive is not None and self._settings:
             self._close()
-            self._open()
+            self._open(self._settings)
 
-    def running(self) -> None:
-        """mitmproxy's: opens what is needed to observe."""
-        log_through_mitmproxy()
+    def running(self) -> Awaitable[None] | None:
+        """mitmproxy's: opens what is needed to observe. Where mitmproxy cannot wait for what this gives, that goes on by itself."""
+        log_through_mitmproxy(self._warnings)
         if self._settings is None:
-            return
+            return None
         try:
             self._watcher = watcher(self._settings, "mitmproxy")
         except settings.SettingsError as error:
             _give_up(str(error))
-            return
-        self._open()
+            return None
+        archive = self._open(self._settings)
+        return self._open_detour(self._settings.retry, self._watcher, archive)
 
-    def done(self) -> None:
-        """mitmproxy's: keeps what there is, and closes."""
+    def done(self) -> Awaitable[None] | None:
+        """mitmproxy's: keeps what there is, and closes. The same holds."""
         for tap in self._taps.values():
             if tap is not None:
                 tap.end(whole=False)
         self._taps.clear()
-        end = time.monotonic() + LATE_S
-        for thread in self._late:
-            thread.join(max(0.0, end - time.monotonic()))
+        detour, self._detour = self._detour, None
+        if detour is not None:
+            self._ending = asyncio.create_task(self._end(detour))
+            return self._ending
         self._close()
+        return None
 
     # what is decrypted, and where it goes
 
@@ -134,7 +143,8 @@ class Refusals:
     def server_connect(self, data: ServerConnectionHookData) -> None:
         """Nor is the host itself asked then."""
         address = data.server.address
-        if self._route and address and self._named(address[0]) and address[:2] != self._route.address:
+        inner = self._detour.address if self._detour else None
+        if self._route and address and self._named(address[0]) and address[:2] not in (self._route.address, inner):
             data.server.error = "its requests go to demur_upstream"
 
     @_guarded
@@ -162,14 +172,23 @@ class Refusals:
     @_guarded
     def requestheaders(self, flow: http.HTTPFlow) -> None:
         """The head of a request."""
-        if self._is_ours(flow):
+        if not self._is_ours(flow):
+            return
+        if self._route and flow.live:
+            self._redirect(flow)
+        if not (flow.request.stream and self._lead_away(flow)):
             self._observe(flow)
-            if self._route and flow.live:
-                self._redirect(flow)
+
+    @_guarded
+    def _request(self, flow: http.HTTPFlow) -> None:
+        """A whole request, before mitmproxy connects."""
+        if flow.id in self._taps and not flow.request.stream:
+            self._lead_away(flow)
 
     @_guarded
     def responseheaders(self, flow: http.HTTPFlow) -> None:
         """The head of an answer: from here on nothing is buffered."""
+        self._bring_back(flow)
         if flow.id not in self._taps or not flow.live or flow.response is None:
             return
         tap, response = self._taps[flow.id], flow.response
@@ -195,6 +214,7 @@ class Refusals:
     @_guarded
     def error(self, flow: http.HTTPFlow) -> None:
         """The answer was cut, or never came."""
+        self._bring_back(flow)
         if (tap := self._taps.pop(flow.id, None)) is not None:
             if flow.response is None and not tap.streams_request:
                 tap.sent(flow.request.raw_content or b"")
@@ -205,22 +225,17 @@ class Refusals:
     @_guarded
     def _observe(self, flow: http.HTTPFlow) -> None:
         self._taps[flow.id] = None
-        if self._writer is None or self._watcher is None:
+        if self._watcher is None or self._archive is None:
             return
-        request = flow.request
-        watcher, sink = (
-            (self._watcher, self._writer) if flow.live else (replayed(self._watcher, flow), Uncounted(self._writer))
-        )
+        request, watcher, keeper = flow.request, self._watcher, self._archive.keeper
+        if not flow.live:
+            watcher, keeper = replayed(watcher, flow), self._archive.uncounting
         exchange = watcher.exchange(request.data.method, request.data.path, request.headers.fields)
         if exchange is None:
             return
-        declined: list[Refusal] = []
-
-        def tell(refusal: Refusal) -> None:
-            declined.append(refusal)
-            mark(flow, declined)
-
-        tap = self._taps[flow.id] = Tap(exchange, Keeper(sink, tell), self._late)
+        if flow.live and self._detour is not None:
+            exchange.ruling = exchange.ruling or self._detour.against(flow)
+        tap = self._taps[flow.id] = Tap(exchange, Marker(keeper, flow), self._archive.late)
         if request.stream and flow.live:
             request.stream = tap.request_stream(request.stream)
 
@@ -236,16 +251,50 @@ class Refusals:
     def _named(self, *names: str | None) -> bool:
         return any(name and _plain(name) in self._hosts for name in names)
 
-    def _open(self) -> None:
-        assert self._settings
-        database = Path(ctx.options.demur_db).expanduser()
-        self._writer = Writer(database, retention_days=self._settings.capture.retention_days)
-        self._writer.start()
+    @_guarded
+    def _lead_away(self, flow: http.HTTPFlow) -> bool:
+        """Whether the flow takes the detour; there it is seen, and not here as well."""
+        if self._detour is None or not flow.live or flow.response or not self._detour.take(flow, self._may_reach):
+            return False
+        self._taps[flow.id] = None
+        return True
+
+    @_guarded
+    def _bring_back(self, flow: http.HTTPFlow) -> None:
+        if self._detour is not None:
+            self._detour.bring_back(flow.id)
+
+    def _may_reach(self, flow: http.HTTPFlow, origin: "Origin") -> bool:
+        """Only what is observed, and where its requests are sent instead."""
+        instead = self._route and (flow.request.host, flow.request.port) == self._route.address
+        return isinstance(flow.client_conn.proxy_mode, ReverseMode) or bool(instead) or self._named(origin.host)
+
+    def _open(self, settings: "Settings") -> "Archive":
+        db = Path(ctx.options.demur_db).expanduser()
+        archive = self._archive = Archive(db, settings.capture.retention_days)
+        if self._detour is not None:
+            self._detour.keep_in(archive)
+        return archive
+
+    @_guarded
+    def _open_detour(self, retry: "Retry", watcher: "Watcher", archive: "Archive") -> Awaitable[None] | None:
+        if not (retry.enabled or retry.tool_guard) or not ctx.options.server:
+            return None
+        from addons.detour import Detour
+
+        detour = Detour(retry, watcher, archive)
+        opening = detour.open()
+        self._detour, self.request = detour, self._request
+        return opening
+
+    async def _end(self, detour: "Detour") -> None:
+        await detour.close()
+        await asyncio.to_thread(self._close)
 
     def _close(self) -> None:
-        writer, self._writer = self._writer, None
-        if writer is not None:
-            writer.close()
+        archive, self._archive = self._archive, None
+        if archive is not None:
+            archive.close()
 
 
 def _tell_heads(tap: "Tap", flow: http.HTTPFlow) -> None:

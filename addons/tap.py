@@ -6,12 +6,15 @@ and the tap waits for it, ``KEEP_S`` at most. Nothing here raises: an onlooker t
 
 from collections.abc import Callable, Iterable
 from threading import Thread
+from typing import TYPE_CHECKING
 
+from proxy.aside import KEEP_S
 from proxy.core.exchange import Exchange, Maker
 from proxy.core.headers import Headers
-from proxy.aside import KEEP_S
-from proxy.keeper import Keeper
 from proxy.logs import failed
+
+if TYPE_CHECKING:
+    from proxy.drive import Keeper
 
 Stream = Callable[[bytes], Iterable[bytes] | bytes]
 """What mitmproxy calls with each piece of a body, and with ``b""`` at its end; what it returns goes on."""
@@ -20,7 +23,7 @@ Stream = Callable[[bytes], Iterable[bytes] | bytes]
 class Tap:
     """What is told of one flow. ``late`` takes the threads that still keep when the tap no longer waits for them."""
 
-    def __init__(self, exchange: Exchange, keeper: Keeper, late: list[Thread]) -> None:
+    def __init__(self, exchange: Exchange, keeper: "Keeper", late: list[Thread]) -> None:
         self.streams_request = False
         self._exchange: Exchange | None = exchange
         self._keeper, self._late = keeper, late

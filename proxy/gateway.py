@@ -15,6 +15,7 @@ from proxy.drive import Keeper
 from proxy.front import Front
 from proxy.recall import Recall
 from proxy.retrying import Retrying
+from proxy.turn import Service
 from proxy.upstream import Upstream, is_loopback
 from schemas.settings import Retry
 
@@ -28,7 +29,7 @@ class ListenError(Exception):
 class Gateway:
     """A server on one address.
 
-    ``max_body``: of an observed request, in bytes. ``retry``: whether and how a declined request is asked again, and ``counsel`` what that
+    ``max_body``: of an observed request, in bytes; 0: any. ``retry``: whether and how a declined request is asked again, and ``counsel`` what that
     needs to know of the store; without it only this process is remembered.
     """
 
@@ -67,6 +68,10 @@ class Gateway:
             raise ListenError(msg) from error
         bound = self._server.sockets[0].getsockname()[1]
         return f"http://[{host}]:{bound}" if ":" in host else f"http://{host}:{bound}"
+
+    def service(self, headers: Headers) -> Service | None:
+        """What a request with this head is served with; None where it must not be."""
+        return Service(headers, self.upstream, self.keeper, self.retrying)
 
     def exchange(self, method: bytes, target: bytes, headers: Headers) -> Exchange | None:
         """The onlooker for a request, where it is one to observe."""

@@ -13,14 +13,16 @@ import msgspec
 from proxy import http1
 from proxy.core.commands import Opened
 from proxy.core.headers import Headers, end_to_end, length, tokens
-from proxy.drive import Drive
+from proxy.drive import Drive, Keeper, Retrying
 from proxy.http1 import Framing
+from proxy.upstream import Upstream
 
 if TYPE_CHECKING:
     from proxy.front import Front
 
 _REASONS = {
     400: b"Bad Request",
+    403: b"Forbidden",
     405: b"Method Not Allowed",
     413: b"Content Too Large",
     431: b"Request Header Fields Too Large",
@@ -49,6 +51,17 @@ class Asked:
     """HTTP/1.1, so that it takes chunks and interim answers."""
 
 
+@dataclass(frozen=True, slots=True)
+class Service:
+    """What a request is served with."""
+
+    headers: Headers
+    """Its own, as far as they go on."""
+    upstream: Upstream
+    keeper: Keeper
+    retrying: Retrying | None
+
+
 class Turn:
     """See the head of the module."""
 
@@ -64,9 +77,13 @@ class Turn:
         """It is this request's turn."""
         self._started = True
         gateway, asked = self._front.gateway, self._asked
-        exchange = gateway.exchange(asked.method, asked.target, asked.headers)
+        service = gateway.service(asked.headers)
+        if service is None:
+            self.refuse(403, "permission_error", "this listener is not for you")
+            return
+        exchange = gateway.exchange(asked.method, asked.target, service.headers)
         self._limit = gateway.max_body if exchange else 0
-        self.drive = Drive(self, gateway.upstream, gateway.keeper, exchange, gateway.retrying)
+        self.drive = Drive(self, service.upstream, service.keeper, exchange, service.retrying)
         if asked.method == b"CONNECT":
             self.refuse(
                 405, "invalid_request_error", "this is no CONNECT proxy; use `demur mitm`, or set ANTHROPIC_BASE_URL"
@@ -74,7 +91,7 @@ class Turn:
         elif self._limit and (length(asked.headers) or 0) > self._limit:
             self._too_large()
         else:
-            self._go(asked)
+            self._go(service.headers)
 
     def body(self, data: bytes) -> None:
         """A piece of the request's body."""
@@ -157,10 +174,10 @@ class Turn:
         """See ``Client``."""
         self._front.upload(paused=paused)
 
-    def _go(self, asked: Asked) -> None:
+    def _go(self, headers: Headers) -> None:
         if self._expects:
             self._front.outbox.write(b"HTTP/1.1 100 Continue\r\n\r\n")
-        self.drive.start(asked.method, _origin_form(asked.target), end_to_end(asked.headers))
+        self.drive.start(self._asked.method, _origin_form(self._asked.target), end_to_end(headers))
         early, self._early = self._early, []
         for step in early:
             step()

@@ -6,12 +6,20 @@ import re
 import signal
 import ssl
 import sys
+import time
 from asyncio.subprocess import PIPE, Process
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
+from ipaddress import IPv4Address
 from pathlib import Path
 from typing import NamedTuple
 from urllib.parse import urlsplit
+
+from h2.config import H2Configuration
+from h2.connection import H2Connection
+from h2.events import DataReceived, Event, ResponseReceived, StreamEnded
+
+from wire import Seen
 
 ROOT = Path(__file__).parents[1]
 ADDON = ROOT / "addons" / "refusals.py"
@@ -94,6 +102,23 @@ async def running(
         proxy.ended = await ended(process, said=said)
 
 
+def listeners(pid: int) -> set[tuple[str, int]]:
+    """The TCP addresses that a process listens on: IPv4 in Linux's /proc (proc_pid_net(5))."""
+    ours = {str(file.readlink()) for file in Path(f"/proc/{pid}/fd").iterdir()}
+    rows = [line.split() for line in Path(f"/proc/{pid}/net/tcp").read_text().splitlines()[1:]]
+    listening = [row[1].split(":") for row in rows if row[3] == "0A" and f"socket:[{row[9]}]" in ours]
+    return {(str(IPv4Address(bytes.fromhex(host)[::-1])), int(port, 16)) for host, port in listening}
+
+
+def until_it_listens(pid: int, count: int) -> set[tuple[str, int]]:
+    """The addresses, once there are so many. Only a failure lasts."""
+    deadline = time.monotonic() + PATIENCE
+    while len(found := listeners(pid)) < count:
+        assert time.monotonic() < deadline, found
+        time.sleep(0.01)
+    return found
+
+
 @asynccontextmanager
 async def tunnel(
     proxy: str, host: str, port: int = 443
@@ -120,3 +145,63 @@ async def secure_tunnel(
     async with tunnel(proxy, host, port) as (reader, writer):
         await asyncio.wait_for(writer.start_tls(context, server_hostname=name or host), PATIENCE)
         yield reader, writer
+
+
+async def ask_by_http2(proxy: str, host: str, target: str, body: bytes) -> Seen:
+    """One request over HTTP/2 through the proxy; its answer's fields stand in the head as in HTTP/1.1."""
+    context = ssl.create_default_context(cafile=authority())
+    context.set_alpn_protocols(["h2"])
+    async with tunnel(proxy, host) as (reader, writer):
+        await asyncio.wait_for(writer.start_tls(context, server_hostname=host), PATIENCE)
+        connection = H2Connection(H2Configuration(header_encoding=None))
+        connection.initiate_connection()
+        fields = {":method": "POST", ":scheme": "https", ":authority": host, ":path": target}
+        connection.send_headers(1, [*fields.items(), ("content-length", str(len(body)))])
+        connection.send_data(1, body, end_stream=True)
+        head, pieces = b"", list[bytes]()
+        while True:
+            writer.write(connection.data_to_send())
+            for event in _events(connection, await asyncio.wait_for(reader.read(65536), PATIENCE)):
+                if isinstance(event, ResponseReceived):
+                    head = b"".join(b"%b: %b\r\n" % (name, value) for name, value in event.headers)
+                elif isinstance(event, DataReceived):
+                    pieces.append(event.data)
+                    connection.acknowledge_received_data(event.flow_controlled_length, event.stream_id)
+                elif isinstance(event, StreamEnded):
+                    return Seen(b"HTTP/2\r\n" + head + b"\r\n", b"".join(pieces))
+
+
+def _events(connection: H2Connection, data: bytes) -> list[Event]:
+    assert data, "it left"
+    return connection.receive_data(data)
+
+
+class Chain:
+    """A proxy: it knows CONNECT, writes down what it was asked, and sends everyone to one place."""
+
+    def __init__(self, port: int) -> None:
+        self.heads: list[bytes] = []
+        self._port = port
+
+    async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        self.heads.append(await reader.readuntil(b"\r\n\r\n"))
+        there, onward = await asyncio.open_connection("127.0.0.1", self._port)
+        writer.write(b"HTTP/1.1 200 OK\r\n\r\n")
+        await asyncio.gather(_pipe(reader, onward), _pipe(there, writer))
+
+
+async def _pipe(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    while data := await reader.read(65536):
+        writer.write(data)
+    writer.close()
+
+
+@asynccontextmanager
+async def chain(port: int) -> AsyncIterator[tuple[Chain, int]]:
+    proxy = Chain(port)
+    listener = await asyncio.start_server(proxy.serve, "127.0.0.1", 0)
+    try:
+        yield proxy, listener.sockets[0].getsockname()[1]
+    finally:
+        listener.close()
+        await asyncio.wait_for(listener.wait_closed(), PATIENCE)

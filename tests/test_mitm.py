@@ -15,9 +15,23 @@ from click.testing import CliRunner
 
 from answers import ANSWER, MID, REFUSAL
 from authority import issue
-from mitmproxies import ADDON, DEMUR, MITMDUMP, PATIENCE, ROOT, authority, outcome, running, secure_tunnel, tunnel
+from mitmproxies import (
+    ADDON,
+    DEMUR,
+    MITMDUMP,
+    PATIENCE,
+    ROOT,
+    authority,
+    chain,
+    outcome,
+    running,
+    secure_tunnel,
+    tunnel,
+)
 from proxy.adoption import open_to_read
 from proxy.cli.mitm import mitm
+from proxy.cli.notice import Notice
+from proxy.cli.wayin import _follow
 from proxy.pretend import SECRETS, Pretend
 from schemas.labels import Result
 from schemas.records import Refusal
@@ -282,13 +296,13 @@ async def test_it_says_one_line_on_stdout_and_nothing_else(tmp_path: Path) -> No
 
 async def test_a_table_for_a_later_version_is_told_and_changes_nothing(tmp_path: Path) -> None:
     config = tmp_path / "demur.toml"
-    config.write_text("[retry]\nenabled = true\n")
+    config.write_text("[prices]\nclaude-opus-5 = 1\n")
     arguments = ("--listen", "127.0.0.1:0", "--db", str(tmp_path / "demur.db"), "--config", str(config))
     async with running(DEMUR, *arguments) as proxy:
         pass
     assert (proxy.ended.code, proxy.ended.err) == (
         0,
-        f"demur: [retry] in {config} is not built yet and changes nothing\n",
+        f"demur: [prices] in {config} is not built yet and changes nothing\n",
     )
 
 
@@ -325,38 +339,22 @@ async def test_traffic_goes_on_where_the_database_cannot_be_opened(tmp_path: Pat
                 assert (await ask_api(proxy.url)).head.startswith(b"HTTP/1.1 200 ")
 
 
+async def test_run_passes_on_what_the_log_says_of_errors_and_nothing_minor(capsys: pytest.CaptureFixture[str]) -> None:
+    lines = [
+        '{"event": "spool.adopted", "level": "info"}',
+        '{"event": "upstream.failed", "level": "warning"}',
+        '{"event": "store.failed", "level": "error"}',
+        "no JSON",
+        '{"event": "refusal.seen", "id": "a", "kind": "refusal", "outcome": "refused", "category": "bio", "level": "info"}',
+    ]
+    stderr = StreamReader()
+    stderr.feed_data("\n".join(lines).encode())
+    stderr.feed_eof()
+    await _follow(stderr, Notice(at_once=True))
+    assert capsys.readouterr().err.splitlines() == [lines[2], lines[3], "demur: declined: bio"]
+
+
 # the proxy that is there already
-
-
-class Chain:
-    """A proxy: it knows CONNECT, writes down what it was asked, and sends everyone to one place."""
-
-    def __init__(self, port: int) -> None:
-        self.heads: list[bytes] = []
-        self._port = port
-
-    async def serve(self, reader: StreamReader, writer: StreamWriter) -> None:
-        self.heads.append(await reader.readuntil(b"\r\n\r\n"))
-        there, onward = await asyncio.open_connection("127.0.0.1", self._port)
-        writer.write(b"HTTP/1.1 200 OK\r\n\r\n")
-        await asyncio.gather(_pipe(reader, onward), _pipe(there, writer))
-
-
-async def _pipe(reader: StreamReader, writer: StreamWriter) -> None:
-    while data := await reader.read(65536):
-        writer.write(data)
-    writer.close()
-
-
-@asynccontextmanager
-async def chain(port: int) -> AsyncIterator[tuple[Chain, int]]:
-    proxy = Chain(port)
-    listener = await asyncio.start_server(proxy.serve, "127.0.0.1", 0)
-    try:
-        yield proxy, listener.sockets[0].getsockname()[1]
-    finally:
-        listener.close()
-        await asyncio.wait_for(listener.wait_closed(), PATIENCE)
 
 
 async def test_a_proxy_that_is_set_is_chained_with_its_credentials(tmp_path: Path) -> None:

@@ -1,10 +1,13 @@
 """The add-on for mitmproxy, hook by hook: bytes pass as they came, what was declined is kept before they go on, and its failures cost nobody one."""
 
+import asyncio
 import ssl
 import warnings
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import AsyncIterator, Callable, Iterable, Iterator
+from contextlib import asynccontextmanager
 from pathlib import Path
 from threading import Event, Thread
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -23,16 +26,19 @@ from mitmproxy.tls import ClientHello, ClientHelloData
 from structlog.testing import capture_logs
 
 from addons import tap as tapping
-from addons.marks import SIGN
+from addons.detour import is_first_party, origin_of
+from addons.marks import SIGN, Marker
 from addons.refusals import Refusals
 from addons.tap import Tap
 from answers import ANSWER, MID, REFUSAL
 from proxy.adoption import open_to_read
 from proxy.core.exchange import Exchange, Watcher
+from proxy.inner import HEADER, Origin
 from proxy.keeper import Keeper
+from proxy.recall import Recall
 from proxy.writer import Writer
-from schemas.labels import Result
-from schemas.records import Entry, Refusal, Traffic
+from schemas.labels import Outcome, Result, Ruling
+from schemas.records import Entry, Refusal, Traffic, Update
 
 with warnings.catch_warnings(action="ignore", category=DeprecationWarning):  # of pyparsing, at mitmproxy's use of it
     from mitmproxy import eventsequence
@@ -53,7 +59,7 @@ class Run:
         self.context = Mitmproxy(self.addon)
         self.context.options.update(demur_db=str(self.db), **options)
         self.addon.configure(set(self.context.options.keys()))  # as mitmproxy does with a script
-        self.addon.running()
+        self.opening = self.addon.running()
 
     def close(self) -> None:
         self.addon.done()
@@ -659,7 +665,8 @@ def test_the_end_waits_for_what_is_still_being_kept(run: Run, monkeypatch: pytes
     release, put = Event(), Writer.put
     monkeypatch.setattr(Writer, "put", lambda writer, entry: release.wait(30) and put(writer, entry))
     run.play(asked(), REFUSAL)
-    assert run.addon._late
+    assert run.addon._archive
+    assert run.addon._archive.late
     Thread(target=release.set).start()
     assert len(run.kept()) == 1
 
@@ -669,3 +676,335 @@ def test_log_lines_go_to_mitmproxys_own_log_and_are_never_errors(run: Run, caplo
     assert ("demur", "WARNING", "demur: store.failed part=database") in [
         (r.name, r.levelname, r.getMessage()) for r in caplog.records
     ]
+
+
+def test_a_mark_that_fails_costs_no_record(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("addons.marks.in_words", _broken)
+    with capture_logs() as logs:
+        assert run.play(asked(), REFUSAL) == REFUSAL
+        assert len(run.kept()) == 1
+    assert [log["event"] for log in logs if log["event"].endswith(".failed")] == ["mark.failed"]
+
+
+def test_what_became_of_another_flow_is_not_marked_on_this_one() -> None:
+    flow = asked()
+    Marker(Keeper(Sink()), flow).keep(lambda: Entry(updates=[Update(refusal_id="another", outcome=Outcome.REFUSED)]))
+    assert (flow.marked, flow.comment, flow.metadata) == ("", "", {})
+
+
+def test_a_client_that_goes_round_in_circles_is_told_of_once(run: Run) -> None:
+    with capture_logs() as logs:
+        for _ in range(5):
+            flow = asked()
+            flow.request.headers["x-claude-code-session-id"] = "0f1e2d3c-0000-4000-8000-000000000001"
+            run.play(flow, REFUSAL)
+        run.kept()
+    assert [log["refusals"] for log in logs if log["event"] == "loop.seen"] == [3]
+
+
+# the detour
+
+RETRY = '[retry]\nenabled = true\n[[retry.fallback]]\nmodel = "claude-opus-4-8"\n'
+
+
+@asynccontextmanager
+async def retrying(folder: Path, toml: str = RETRY, **options: Any) -> AsyncIterator[Run]:
+    """The add-on with retry on, in a loop as mitmproxy has it."""
+    (folder / "demur.toml").write_text(toml)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("DEMUR_CONFIG", str(folder / "demur.toml"))
+        run = Run(folder, **options)
+    if run.opening is not None:
+        await run.opening
+    try:
+        yield run
+    finally:
+        if (ending := run.addon.done()) is not None:
+            await ending
+        run.context.__exit__(None, None, None)
+        structlog.reset_defaults()
+
+
+def led(run: Run, flow: http.HTTPFlow) -> bool:
+    """Plays a request up to the moment before mitmproxy connects; whether it is led to the gateway."""
+    run.addon.requestheaders(flow)
+    run.addon.request(flow)
+    address = run.addon._detour.address if run.addon._detour else None
+    return address is not None and (flow.request.host, flow.request.port) == address
+
+
+def tls(flow: http.HTTPFlow, host: str, *, sni: str | None, via: Any = None, mode: str = "regular") -> http.HTTPFlow:
+    """A flow through a tunnel to a host, in which the client asked for a name."""
+    flow.server_conn = Server(address=(host, 443))
+    flow.server_conn.via = via
+    flow.client_conn.sni, flow.client_conn.proxy_mode = sni, ProxyMode.parse(mode)
+    return flow
+
+
+def test_a_messages_call_is_led_to_the_gateway_and_is_the_client_s_own_once_it_is_answered(tmp_path: Path) -> None:
+    async def main() -> None:
+        async with retrying(tmp_path) as run:
+            other, flow = asked(), tls(asked(), OURS, sni=OURS, via=("http", ("proxy.example", 3128)))
+            shared = flow.server_conn
+            assert led(run, flow)
+            assert flow.request.scheme == "http"
+            assert flow.request.headers["host"] == OURS
+            ((name, value),) = set(flow.request.headers.fields) - set(other.request.headers.fields)
+            assert name == HEADER
+            assert b'"host":"api.anthropic.com","port":443,"via":"proxy.example:3128"' in value
+            assert flow.server_conn.via is None
+            assert shared.via
+            flow.response = whole(None).response
+            run.addon.responseheaders(flow)
+            assert vars(flow.request.data) == vars(other.request.data)
+            assert flow.response
+            assert flow.response.stream is True
+            run.addon.response(flow)
+            assert not run.addon._taps
+
+    asyncio.run(main())
+    with open_to_read(tmp_path / "demur.db") as store:
+        assert not store.traffic()
+
+
+def test_once_the_gateway_has_the_request_it_is_the_client_s_own(tmp_path: Path) -> None:
+    async def main() -> None:
+        async with retrying(tmp_path) as run:
+            flow = asked()
+            assert led(run, flow)
+            assert run.addon._detour
+            assert run.addon._detour._inner
+            assert run.addon._detour._inner.service(flow.request.headers.fields)
+            assert vars(flow.request.data) == vars(asked().request.data)
+
+    asyncio.run(main())
+
+
+def test_a_request_that_is_never_answered_is_the_client_s_own_too(tmp_path: Path) -> None:
+    async def main() -> None:
+        async with retrying(tmp_path) as run:
+            flow = asked()
+            assert led(run, flow)
+            run.addon.error(flow)
+            assert vars(flow.request.data) == vars(asked().request.data)
+
+    asyncio.run(main())
+
+
+def test_a_header_of_that_name_that_the_client_sent_stays_the_client_s(tmp_path: Path) -> None:
+    async def main() -> None:
+        async with retrying(tmp_path) as run:
+            flow = asked()
+            flow.request.headers["x-demur-inner"] = "mine"
+            assert led(run, flow)
+            run.addon.error(flow)
+            assert flow.request.headers.get_all("x-demur-inner") == ["mine"]
+
+    asyncio.run(main())
+
+
+def test_a_request_that_is_streamed_is_led_there_before_it_has_come(tmp_path: Path) -> None:
+    async def main() -> None:
+        async with retrying(tmp_path) as run:
+            flow = asked()
+            flow.request.stream = True
+            run.addon.requestheaders(flow)
+            assert flow.request.host == "127.0.0.1"
+            assert flow.request.stream is True
+            late = asked()
+            run.addon.requestheaders(late)
+            late.request.stream = True
+            run.addon.request(late)
+            assert late.request.host == OURS
+
+    asyncio.run(main())
+
+
+@pytest.mark.parametrize("path", [b"/v1/messages/count_tokens", b"/v1/messages/batches", b"/v1/models", b"/api/hello"])
+def test_nothing_but_messages_calls_is_led_there(tmp_path: Path, path: bytes) -> None:
+    async def main() -> None:
+        async with retrying(tmp_path) as run:
+            assert not led(run, asked(path=path))
+
+    asyncio.run(main())
+
+
+def test_nothing_is_led_there_of_other_hosts_of_files_or_of_what_is_answered_already(tmp_path: Path) -> None:
+    async def main() -> None:
+        async with retrying(tmp_path) as run:
+            flow = asked("example.com")
+            flow.request.headers["host"] = OURS
+            assert not led(run, flow)
+            assert not led(run, asked("example.com"))
+            assert not led(run, asked(live=False))
+            assert not led(run, whole(ANSWER, live=True))
+
+    asyncio.run(main())
+
+
+def test_with_an_upstream_it_is_that_which_the_gateway_asks(tmp_path: Path) -> None:
+    async def main() -> None:
+        async with retrying(tmp_path, demur_upstream="https://gate.example/v2", demur_hosts=[OURS, "127.0.0.1"]) as run:
+            flow = asked()
+            assert led(run, flow)
+            assert b'"host":"gate.example","port":443' in flow.request.headers["x-demur-inner"].encode()
+            assert flow.request.path == "/v2/v1/messages?beta=true"
+            data = ServerConnectionHookData(flow.server_conn, flow.client_conn)
+            run.addon.server_connect(data)
+            assert data.server.error is None
+
+    asyncio.run(main())
+
+
+@pytest.mark.parametrize("why", ["closed", "failed", "client_certs"])
+def test_without_a_listener_requests_go_straight_on_and_are_observed(
+    tmp_path: Path, why: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def main() -> None:
+        if why == "failed":
+            monkeypatch.setattr("proxy.inner.Inner.listen", _broken)
+        options = {"client_certs": str(tmp_path)} if why == "client_certs" else {}
+        with capture_logs() as logs:
+            async with retrying(tmp_path, **options) as run:
+                if why == "closed":
+                    assert run.addon._detour
+                    assert run.addon._detour._inner
+                    await run.addon._detour._inner.stop(0)
+                flow = asked()
+                assert not led(run, flow)
+                assert run.play(flow, REFUSAL) == REFUSAL
+        said = {"failed": ["retry.failed"], "client_certs": ["retry.impossible"]}.get(why, [])
+        assert [log["event"] for log in logs if log["event"].startswith("retry.")] == said
+
+    asyncio.run(main())
+    with open_to_read(tmp_path / "demur.db") as store:
+        assert [refusal.ruling for refusal in store.refusals()] == [Ruling.FAILED]
+
+
+def test_a_listener_that_cannot_be_closed_is_told_of_and_what_there_is_is_kept(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def main() -> None:
+        async with retrying(tmp_path) as run:
+            assert run.addon._detour
+            assert run.addon._detour._inner
+            close = run.addon._detour._inner.stop
+            monkeypatch.setattr("proxy.inner.Inner.stop", _broken)
+            run.play(asked(path=b"/v1/messages/count_tokens"), b"{}")
+            with capture_logs() as logs:
+                ending = run.addon.done()
+                assert ending
+                await ending
+            assert [log["event"] for log in logs] == ["retry.failed"]
+            await close(0)
+
+    asyncio.run(main())
+    with open_to_read(tmp_path / "demur.db") as store:
+        assert len(store.traffic()) == 1
+
+
+def test_another_database_can_be_named_while_the_gateway_runs(tmp_path: Path) -> None:
+    async def main() -> None:
+        async with retrying(tmp_path) as run:
+            detour = run.addon._detour
+            assert detour
+            before = detour._keeper_of("a flow")
+            run.context.configure(run.addon, demur_db=str(tmp_path / "other.db"))
+            assert run.addon._archive
+            assert detour._keeper_of("a flow") is run.addon._archive.keeper is not before
+            assert detour._inner
+            assert detour._inner.retrying
+            assert isinstance(detour._inner.retrying.counsel, Recall)
+            assert detour._inner.retrying.counsel._db == tmp_path / "other.db"
+
+    asyncio.run(main())
+
+
+def test_what_the_settings_ask_for_in_vain_is_said_in_mitmproxy_s_log(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    async def main() -> None:
+        async with retrying(tmp_path, "[retry]\nenabled = true\ncategories = ['reasoning_extraction']\n"):
+            pass
+
+    asyncio.run(main())
+    said = [record.getMessage() for record in caplog.records if record.name == "demur"]
+    assert any(line.startswith("demur: ") and "reasoning_extraction" in line for line in said)
+
+
+@pytest.mark.parametrize("toml", ["", "[retry]\ntool_guard = false\n"])
+def test_without_retry_there_is_no_hook_for_whole_requests_and_nothing_to_wait_for(tmp_path: Path, toml: str) -> None:
+    async def main() -> None:
+        async with retrying(tmp_path, toml) as run:
+            assert run.opening is None
+            assert not hasattr(run.addon, "request")
+
+    asyncio.run(main())
+
+
+def test_where_mitmproxy_does_not_listen_nothing_else_does(tmp_path: Path) -> None:
+    async def main() -> None:
+        async with retrying(tmp_path, server=False) as run:
+            assert run.opening is None
+
+    asyncio.run(main())
+
+
+@pytest.mark.parametrize(
+    ("host", "sni", "mode", "via", "origin"),
+    [
+        (OURS, OURS, "regular", None, Origin("https", OURS, 443)),
+        (OURS, None, "regular", None, Origin("https", OURS, 443)),
+        ("Api.Anthropic.com.", OURS, "regular", None, Origin("https", OURS, 443)),
+        ("192.0.2.1", OURS, "transparent", None, Origin("https", OURS, 443)),
+        ("::1", None, "regular", None, Origin("https", "::1", 443)),
+        ("front.example", OURS, "regular", None, None),
+        ("192.0.2.1", OURS, "reverse:https://192.0.2.1", None, None),
+        ("gate.example", None, "reverse:https://gate.example", None, Origin("https", "gate.example", 443)),
+        (OURS, OURS, "upstream:http://p:3", ("http", ("p", 3)), Origin("https", OURS, 443, "p:3")),
+        (OURS, OURS, "upstream:http://[::1]:3", ("http", ("::1", 3)), Origin("https", OURS, 443, "[::1]:3")),
+        (OURS, OURS, "upstream:https://p:3", ("https", ("p", 3)), None),
+    ],
+)
+def test_an_origin_is_what_mitmproxy_would_have_reached(
+    host: str, sni: str | None, mode: str, via: Any, origin: Origin | None
+) -> None:
+    assert origin_of(tls(asked(host), host, sni=sni, via=via, mode=mode)) == origin
+
+
+def test_the_name_of_the_client_s_tunnel_is_not_that_of_another_server() -> None:
+    flow = tls(asked("gate.example"), OURS, sni=OURS)
+    assert origin_of(flow) == Origin("https", "gate.example", 443)
+
+
+@pytest.mark.parametrize(
+    ("host", "sni", "mode", "believes"),
+    [
+        (OURS, OURS, "regular", True),
+        (OURS, None, "upstream:http://p:3", True),
+        ("192.0.2.1", "Api.Anthropic.com.", "transparent", True),
+        (OURS, OURS, f"reverse:https://{OURS}", False),
+        ("gate.example", "gate.example", "regular", False),
+    ],
+)
+def test_a_client_believes_to_talk_to_anthropic_by_the_name_that_it_asked_for(
+    host: str, sni: str | None, mode: str, believes: bool
+) -> None:
+    assert is_first_party(tls(asked(host), host, sni=sni, mode=mode)) is believes
+
+
+def test_mitmproxy_is_not_sent_to_itself(tmp_path: Path) -> None:
+    async def main() -> None:
+        async with retrying(tmp_path) as run:
+            flow = asked("127.0.0.1")
+            flow.client_conn.proxy_mode = ProxyMode.parse("reverse:https://127.0.0.1:443")
+            server = SimpleNamespace(listen_addrs=lambda: [("127.0.0.1", 443)])
+            run.context.master.addons.lookup["proxyserver"] = server
+            assert not led(run, flow)
+            run.context.master.addons.lookup["proxyserver"] = SimpleNamespace(listen_addrs=lambda: [("127.0.0.1", 444)])
+            assert led(run, asked("127.0.0.1")) is False
+            other = asked("127.0.0.1")
+            other.client_conn.proxy_mode = flow.client_conn.proxy_mode
+            assert led(run, other)
+
+    asyncio.run(main())

@@ -23,7 +23,7 @@ from urllib.parse import unquote, urlsplit
 
 import click
 
-from proxy.cli.options import Failed, config_option, db_option, one_line_errors
+from proxy.cli.options import Failed, config_option, db_option, one_line_errors, warn
 from proxy.settings import InForce, address, load
 from schemas.settings import Settings
 
@@ -59,6 +59,8 @@ def mitm(
         os.environ["DEMUR_CONFIG"] = str(in_force.config)
     for table in in_force.planned:
         click.echo(f"demur: [{table}] in {in_force.config} is not built yet and changes nothing", err=True)
+    for warning in () if with_parent else in_force.warnings:
+        warn(warning)
     with _trusted(in_force.settings.upstream_ca) as trusted:
         arguments = [*_arguments(in_force, *address(listen)), *trusted, *options, "-s", _script()]
         _run(arguments, sys.stdout, with_parent=with_parent)

@@ -16,17 +16,23 @@ import msgspec
 
 from proxy.cli.notice import Notice
 from proxy.settings import InForce
-from schemas.records import Refusal
+from schemas.labels import Outcome
+from schemas.records import Pin, Refusal, Update
 
 END_S = 15.0
 """How long mitmproxy may take to end, in seconds."""
 
 
-class _Seen(msgspec.Struct):
-    """The log line of a refusal."""
+class _Line(msgspec.Struct, tag_field="event"):
+    """A log line that is told of."""
 
-    event: str
     id: str
+    """The refusal's."""
+
+
+class _Seen(_Line, tag="refusal.seen"):
+    """Something was declined."""
+
     kind: str
     outcome: str
     category: str | None = None
@@ -34,13 +40,45 @@ class _Seen(msgspec.Struct):
     model: str | None = None
     request_id: str | None = None
 
+    def tell(self, notice: Notice) -> None:
+        facts = {**msgspec.structs.asdict(self), "at": "", "source": "mitmproxy", "evidence": "", "confidence": 1.0}
+        notice.tell(msgspec.convert(facts, Refusal))
+
+
+class _Ended(_Line, tag="refusal.ended"):
+    """What became of it."""
+
+    outcome: Outcome | None = None
+    answered_by: str | None = None
+
+    def tell(self, notice: Notice) -> None:
+        notice.follow(Update(refusal_id=self.id, outcome=self.outcome, answered_by=self.answered_by), None)
+
+
+class _Elsewhere(_Line, tag="turn.answered_elsewhere"):
+    """A later turn was answered by another model too."""
+
+    model: str
+    answered_by: str
+
+    def tell(self, notice: Notice) -> None:
+        pin = Pin(key="", session_id="", model=self.model, answered_by=self.answered_by, at="", until="")
+        notice.follow(Update(refusal_id=self.id, turns_elsewhere=1), pin)
+
+
+class _Other(msgspec.Struct):
+    """Any other log line."""
+
+    event: str
+    level: str
+
 
 @asynccontextmanager
 async def through_gateway(in_force: InForce, notice: Notice) -> AsyncIterator[Mapping[str, str | None]]:
     """A gateway in this process, and ``ANTHROPIC_BASE_URL`` for it."""
     from proxy.cli.serving import serving
 
-    async with serving(in_force, listen="127.0.0.1:0", tell=notice.tell) as (_, url):
+    async with serving(in_force, listen="127.0.0.1:0", tell=notice.tell, follow=notice.follow) as (_, url):
         yield {"ANTHROPIC_BASE_URL": url, **_no_proxy()}
 
 
@@ -93,19 +131,20 @@ def _proxied(ready: str, folder: Path) -> dict[str, str | None]:
 
 
 async def _follow(stderr: asyncio.StreamReader, notice: Notice) -> None:
-    """Tells of each refusal in the log of ``demur mitm``; what is no such line goes to our own stderr."""
+    """Tells of what the log of ``demur mitm`` says was declined or answered elsewhere; of the rest, errors go to our own stderr."""
     while line := await stderr.readline():
         try:
-            seen = msgspec.json.decode(line, type=_Seen)
-            if seen.event == "refusal.seen":
-                notice.tell(_refusal(seen))
+            msgspec.json.decode(line, type=_Seen | _Ended | _Elsewhere).tell(notice)
         except msgspec.MsgspecError:
-            click.echo(line.decode("utf-8", "replace").rstrip(), err=True)
+            if not _is_minor(line):
+                click.echo(line.decode("utf-8", "replace").rstrip(), err=True)
 
 
-def _refusal(seen: _Seen) -> Refusal:
-    facts = {name: value for name, value in msgspec.structs.asdict(seen).items() if name != "event"}
-    return msgspec.convert({**facts, "at": "", "source": "mitmproxy", "evidence": "", "confidence": 1.0}, Refusal)
+def _is_minor(line: bytes) -> bool:
+    try:
+        return msgspec.json.decode(line, type=_Other).level in {"debug", "info", "warning"}
+    except msgspec.MsgspecError:
+        return False
 
 
 async def _end(process: asyncio.subprocess.Process) -> None:

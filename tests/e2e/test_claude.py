@@ -14,7 +14,7 @@ from typing import Any, NamedTuple
 import pytest
 
 from e2e_claude import KEY, OLDEST, PLANTED, Ran, claude, normal, version
-from e2e_plays import PLAYS, facts, rules, word
+from e2e_plays import PLAYS, Play, facts, rules, word
 from e2e_process import Api, Told, command, in_thread, mitm, mitmdump, up
 from proxy.pretend import SECRETS, Received
 from proxy.store import Store
@@ -153,9 +153,11 @@ def test_the_project_is_the_folder_that_claude_code_works_in(way: str, request: 
 def test_the_list_has_every_record_and_nothing_that_no_play_led_to(way: str, request: pytest.FixtureRequest) -> None:
     through: Way = request.getfixturevalue(way)
     listed = [json.loads(line) for line in command("list", "--all", "--json", "--db", str(through.db)).splitlines()]
-    told = [(PLAYS[name], {one.request_id: one.received for one in run.told}) for name, run in through.runs.items()]
+    told: list[tuple[Play, dict[str | None, Received]]] = [
+        (PLAYS[name], {one.request_id: one.received for one in run.told}) for name, run in through.runs.items()
+    ]
     declined = [request_id for play, one in told for request_id in facts(play, one)]
-    assert sorted(record["request_id"] for record in listed) == sorted(declined)
+    assert sorted(record["request_id"] for record in listed) == sorted(map(str, declined))
     assert json.loads(command("db", "verify", "--json", "--db", str(through.db)))["ok"]
 
 

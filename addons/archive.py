@@ -1,0 +1,32 @@
+"""Where what the add-on sees is kept, while it is open: the writer, and the keepers before it."""
+
+import time
+from pathlib import Path
+from threading import Thread
+
+from addons.replay import Uncounted
+from proxy.keeper import Keeper
+from proxy.writer import Writer
+
+LATE_S = 5.0
+"""How long what is still being kept is waited for at the end, in seconds."""
+
+
+class Archive:
+    """Open from the start. ``late`` has the threads that still keep what nobody waits for any more."""
+
+    def __init__(self, db: Path, retention_days: int) -> None:
+        self.db = db
+        self.late: list[Thread] = []
+        self._writer = Writer(db, retention_days=retention_days)
+        self._writer.start()
+        self.keeper = Keeper(self._writer)
+        self.uncounting = Keeper(Uncounted(self._writer))
+        """For flows from a file."""
+
+    def close(self) -> None:
+        """Keeps what there is."""
+        end = time.monotonic() + LATE_S
+        for thread in self.late:
+            thread.join(max(0.0, end - time.monotonic()))
+        self._writer.close()
