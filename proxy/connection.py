@@ -146,6 +146,8 @@ class Connection(asyncio.Protocol):
             return
         problem = self._parse(data)
         self._tell(self._listener)
+        if self._listener is None:  # it has let go of this answer, and what is left of it is nobody's
+            return
         if problem and not self._whole:
             self._fail(problem)
         elif self._whole:
@@ -167,7 +169,7 @@ class Connection(asyncio.Protocol):
             heads, self._heads = self._heads, []
             for head in heads:
                 (listener.interim if head.status < FINAL else listener.opened)(head)
-        if self._parts:
+        if self._parts and self._listener is listener:
             parts, self._parts = self._parts, []
             listener.chunk(parts[0] if len(parts) == 1 else b"".join(parts))
 

@@ -95,7 +95,7 @@ class Drive:
         self._uplink = Uplink(self, client, upstream, self._retrying, self._come)
         self._body: list[bytes] = []
         self._inbox: deque[Event] = deque()
-        self._waiting = self._responded = self._slow_client = False
+        self._waiting = self._responded = self._slow_client = self._full = False
         self._owed = b""
         self._look: Callable[[bytes], bool] | None = None
 
@@ -150,14 +150,28 @@ class Drive:
             return
         self._left = True
         self._clear()
-        self.over = not self._begun
+        if not self._begun:
+            self.over = True
+            self._count()
         self._come(_LEFT)
+
+    def _count(self) -> None:
+        """A request that was never whole counts as well."""
+        if self._exchange is None:
+            return
+        try:
+            self._exchange.finish(whole=False)
+            if (traffic := self._exchange.traffic()) is not None:
+                self._keeper.count(traffic)
+        except Exception as error:  # noqa: BLE001 - rule zero
+            logs.failed("observer.failed", error)
 
     # what the connection to the API tells (proxy.connection.Listener)
 
     def interim(self, head: Opened) -> None:
         """See ``Listener``."""
-        self._client.interim(head)
+        if not self._responded:
+            self._client.interim(head)
 
     def opened(self, head: Opened) -> None:
         """See ``Listener``."""
@@ -172,17 +186,24 @@ class Drive:
 
     def ended(self, trailers: Headers) -> None:
         """See ``Listener``."""
-        self._uplink.connection = None
+        self._over_with()
         self._come(End(trailers))
 
     def failed(self, why: str) -> None:
         """See ``Listener``."""
-        self._uplink.connection = None
+        self._over_with()
         self._come(Failed(why, reached=True))
 
     def upload(self, *, paused: bool) -> None:
         """See ``Listener``."""
+        self._full = paused
         self._client.upload(paused=paused)
+
+    def _over_with(self) -> None:
+        """The connection has done its work; who waited for it to take more of the request need not."""
+        self._uplink.connection = None
+        if self._full:
+            self.upload(paused=False)
 
     # the relay
 

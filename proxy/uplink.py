@@ -68,6 +68,7 @@ class Uplink:
         if self.connection:
             self.connection.abort()
             self.connection = None
+            self._client.upload(paused=False)
         self._paused = False
 
     def send(self, data: bytes) -> None:

@@ -26,6 +26,7 @@ from playbook import (
     refused_message,
     retry,
     said,
+    texts,
 )
 from proxy import aside
 from proxy.core import hops
@@ -139,9 +140,6 @@ def outcomes(kept: Kept) -> list[Result]:
     return [Result(traffic.outcome) for traffic in kept.counted]
 
 
-STALE = "a connection that is let go while it tells of a head still tells of the body that came with it: it answers the next Open"
-
-
 # what a hop is on the wire
 
 
@@ -189,6 +187,14 @@ async def test_a_body_in_chunks_with_trailers_goes_up_so_and_a_hop_by_its_length
         assert server.seen[1].field(b"transfer-encoding") == []
 
 
+async def test_an_interim_answer_of_a_hop_does_not_stand_in_the_middle_of_another() -> None:
+    hints = b"HTTP/1.1 103 Early Hints\r\nLink: </x>\r\n\r\n"
+    api = Api(stream(declining(PARTIAL, **CLAIMED)), hints + stream(SERVED))
+    async with before(api) as (reader, writer, _):
+        writer.write(post())
+        assert texts((await read_message(reader)).body) == "Partial Served."
+
+
 async def test_several_models_are_asked_one_after_another_whatever_becomes_of_each() -> None:
     api = Api(stream(REFUSAL), BUSY, hanging_up, stream(SERVED))
     async with before(api) as (reader, writer, _):
@@ -197,7 +203,6 @@ async def test_several_models_are_asked_one_after_another_whatever_becomes_of_ea
         assert api.asked == [PRIMARY, *(entry["model"] for entry in CHAIN)]
 
 
-@pytest.mark.xfail(strict=True, reason=STALE)
 async def test_where_the_model_that_a_conversation_stays_on_fails_the_own_one_is_asked() -> None:
     counsel = Memory()
     api = Api(stream(REFUSAL), stream(SERVED), BUSY, stream(ANSWER))
@@ -209,7 +214,6 @@ async def test_where_the_model_that_a_conversation_stays_on_fails_the_own_one_is
         assert api.asked == [PRIMARY, SECOND, SECOND, PRIMARY]
 
 
-@pytest.mark.xfail(strict=True, reason=STALE)
 async def test_a_model_that_answers_in_another_form_is_passed_over() -> None:
     api = Api(stream(REFUSAL), whole(message()), stream(SERVED))
     async with before(api) as (reader, writer, _):
@@ -386,6 +390,16 @@ async def test_a_client_that_leaves_before_its_body_is_whole_asks_nobody() -> No
         assert server.connections == 0
 
 
+async def test_a_client_that_leaves_before_its_body_is_whole_is_counted() -> None:
+    kept = Kept()
+    async with before(Api(stream(ANSWER)), kept=kept) as (_, writer, _server):
+        writer.write(post()[:-5])
+        await asyncio.sleep(0.05)
+        writer.transport.abort()
+        await asyncio.sleep(0.2)
+    assert outcomes(kept) == [Result.CUT]
+
+
 # readers that pause
 
 
@@ -452,10 +466,6 @@ def closing(answer: bytes) -> bytes:
     return answer.replace(b"\r\n", b"\r\nConnection: close\r\n", 1)
 
 
-@pytest.mark.xfail(
-    strict=True,
-    reason="a connection that is let go while it takes no more leaves the client paused, and no later request is read",
-)
 async def test_an_api_that_answers_before_it_has_read_leaves_the_client_s_connection_usable() -> None:
     answers = map(closing, (stream(REFUSAL), BUSY, stream(ANSWER)))
     async with hasty(*answers) as url, gateway(url, retry=retry(fallback=CHAIN[:1])) as front:
@@ -514,7 +524,6 @@ async def test_a_relay_that_fails_costs_nobody_an_answer(
         assert (await read_message(reader)).body == first
 
 
-@pytest.mark.xfail(strict=True, reason=STALE)
 @FIRST
 async def test_what_came_of_an_answer_that_nobody_wants_any_more_is_not_taken_for_another(
     first: bytes, monkeypatch: pytest.MonkeyPatch

@@ -36,7 +36,7 @@ class Graft:
         self.only_text = True
         """Whether the client has been sent nothing but text of it."""
         self._next = wire.next_index
-        self._wire, self._continues, self._before, self._blanks = wire, continues, before, blanks
+        self._wire, self._continues, self._before, self.blanks = wire, continues, before, blanks
         self._frames = Frames()
         self._start: Json = {}
         self._seen: list[Frame] = []
@@ -124,7 +124,7 @@ class Graft:
             return b""
         moved = event({**found, "index": place})
         if kind == "content_block_delta":
-            return self._delta(found, place) if self._blanks else moved
+            return self._delta(found, place) if self.blanks and place == self.open else moved
         self._running.discard(place)
         if place == self.open:
             return b""
@@ -166,11 +166,13 @@ class Graft:
     def _delta(self, found: Json, place: int) -> bytes:
         """A delta of the continuation, without blanks that the client has."""
         delta = table(found.get("delta"))
-        said, blanks = text(delta.get("text")) or "", self._blanks
+        if delta.get("type") != "text_delta":
+            return event({**found, "index": place})
+        said, blanks = text(delta.get("text")) or "", self.blanks
         if blanks.startswith(said):
-            self._blanks = blanks[len(said) :]
+            self.blanks = blanks[len(said) :]
             return b""
-        self._blanks = ""
+        self.blanks = ""
         said = said.removeprefix(blanks)
         return event({**found, "index": place, "delta": {**delta, "text": said}})
 

@@ -42,6 +42,8 @@ class Hops:
     def __init__(self, plan: Plan, wire: Wire, passage: Passage, ledger: Ledger) -> None:
         self.sent = 0
         """How many were sent."""
+        self.left_this_hour: float = float("inf")
+        """How many the session may have, those that were sent included."""
         self.lacked: str | None = None
         """The model of the last, where it failed for want of capacity."""
         self.resting: str | None = None
@@ -59,6 +61,8 @@ class Hops:
         """Why there may be no further attempt just now, if so."""
         if self.sent >= self._plan.retry.max_attempts:
             return Ruling.MAX_ATTEMPTS
+        if self.sent >= self.left_this_hour:
+            return Ruling.MAX_PER_HOUR
         return Ruling.HOLD if self._plan.clock() >= self._passage.until else None
 
     def continuation(self, refused: Refused) -> list[dict[str, Any]]:
@@ -212,6 +216,8 @@ class Hops:
         refused = leg.reader.refused
         given = "".join(str(block.get("text", "")) for block in (refused.blocks if refused else [])[-1:])
         blanks = given[len(given.rstrip()) :] if blocks else ""
+        if isinstance(leg.reader, Graft) and not leg.shown:
+            blanks = leg.reader.blanks
         return Graft(self._wire, open_text, continues=bool(blocks), before=before, blanks=blanks)
 
 

@@ -193,7 +193,8 @@ class Passage:
             if not isinstance(event, Late) or leg.answer is not None or leg.shown:
                 break
             self.until = FOREVER
-            yield from self.write(leg, leg.reader.flush(), last=leg.is_whole)
+            self.out = leg.reader.flush()
+            yield from self.write(leg, self.out, last=leg.is_whole)
         if isinstance(event, Failed) and event.left:
             raise Left
         return event

@@ -223,6 +223,7 @@ class Armed:
 
         told = yield Ask(question)
         judged, attempts = told.answer if isinstance(told, Told) and isinstance(told.answer, tuple) else (None, 0)
+        self._hops.left_this_hour = self._plan.retry.max_per_hour - attempts + self._hops.sent
         verdict = self._exchange.declined
         kind, outcome = (verdict.kind, verdict.outcome) if leg is self._first else (Kind.REFUSAL, Outcome.REFUSED)
         declined = Declined(

@@ -6,18 +6,7 @@ from typing import Any
 import pytest
 
 from answers import PING, STOP, block, delta, end, event, start, stop
-from playbook import (
-    CLAIMED,
-    PRIMARY,
-    SECOND,
-    TOKEN,
-    called,
-    declined,
-    found,
-    message,
-    said,
-    thought,
-)
+from playbook import CLAIMED, PRIMARY, SECOND, TOKEN, called, declined, found, message, said, texts, thought
 from proxy.core.graft import Graft
 from proxy.core.message import parse
 from proxy.core.splice import Wire
@@ -202,3 +191,37 @@ def test_blanks_that_the_client_has_are_not_sent_twice(blanks: str, said: tuple[
     deltas = [json.loads(line[6:]) for line in got.splitlines() if line.startswith(b"data: ")]
     assert "".join(one["delta"]["text"] for one in deltas) == told
     assert {one["index"] for one in deltas} == {0}
+
+
+# blanks at the end of the client's text, which were not given on
+
+
+@pytest.mark.parametrize(
+    ("blanks", "parts", "said_again"),
+    [
+        (" ", [" so", " it"], "so it"),
+        (" ", [" ", "so"], "so"),
+        (" ", ["", " ", " so"], " so"),
+        ("\n\n", ["\n", "\nso"], "so"),
+        ("\n\n", ["\n", "so"], "so"),
+        ("\n\n", ["so", "\n\n"], "so\n\n"),
+        (" ", ["so", " "], "so "),
+    ],
+)
+def test_what_the_client_has_already_is_not_sent_again(blanks: str, parts: list[str], said_again: str) -> None:
+    wire = Wire(model=PRIMARY, secret=True, guard=True, opened=True, next_index=1)
+    out = read(Graft(wire, 0, continues=True, blanks=blanks), said(0, *parts) + end())
+    assert texts(out) == said_again
+
+
+def test_what_a_block_begins_with_is_looked_at_too() -> None:
+    wire = Wire(model=PRIMARY, secret=True, guard=True, opened=True, next_index=1)
+    made = Graft(wire, 0, continues=True, blanks=" ")
+    assert texts(read(made, block(0, type="text", text=" so") + stop(0) + end())) == "so"
+
+
+@pytest.mark.parametrize("kind", ["citations_delta", "input_json_delta"])
+def test_a_delta_of_another_kind_is_no_blank(kind: str) -> None:
+    wire = Wire(model=PRIMARY, secret=True, guard=True, opened=True, next_index=1)
+    cited = event("content_block_delta", index=0, delta={"type": kind})
+    assert kind.encode() in Graft(wire, 0, continues=True, blanks=" ").feed(block(0) + cited)

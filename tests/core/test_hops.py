@@ -171,6 +171,10 @@ def test_once_its_last_event_has_come_nobody_waits_for_the_end_of_a_refusal(wire
     assert (played.ruling, played.clock) == (Ruling.RECOVERED, 2 * STOPPED_S)
 
 
+def test_its_last_event_comes_once() -> None:
+    assert play(retry(fallback=ONE), Answer([REFUSAL, 1.0]), failing(500)).body == REFUSAL
+
+
 def test_without_its_last_event_the_end_of_a_refusal_is_waited_for_only_so_long() -> None:
     first = Answer([start() + declined(), 3.0, STOP])
     assert play(retry(), first, Answer([SERVED])).clock == TAIL_S

@@ -118,7 +118,8 @@ def test_attempts_at_a_refusal_that_is_known_are_put_behind_those_before() -> No
     ledger = Ledger(made)
     ledger.began(PRIMARY)
     ledger.ended(answer(REFUSAL), Result.REFUSED)
-    assert [attempt.n for attempt in ledger.stands(Ruling.EXHAUSTED)().updates[0].attempts] == [-1]
+    (update,) = ledger.stands(Ruling.EXHAUSTED)().updates
+    assert ([attempt.n for attempt in update.attempts], update.ruling) == ([-1], None)
 
 
 def test_a_rephrasing_stands_beside_its_attempt_without_its_secrets() -> None:

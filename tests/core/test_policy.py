@@ -234,6 +234,11 @@ def test_any_route_is_the_owner_s_whole_chain(primary: str | None, category: str
     assert chain(on(routes="any"), primary, category) == [0, 1, 2]
 
 
+def test_a_model_that_the_table_does_not_know_is_not_asked_in_its_own_place() -> None:
+    chain_of = on(fallback=[{"model": "claude-unheard-of-20261001"}, {"model": "claude-opus-5"}])
+    assert chain(chain_of, "claude-unheard-of", "cyber") == [1]
+
+
 # the reasons
 
 

@@ -468,6 +468,12 @@ def test_a_reader_that_fails_lets_every_byte_go_on_in_its_order(monkeypatch: pyt
     assert b"".join(read(reader(), [data[:at], data[at:]])) == data
 
 
+def test_a_reader_that_failed_lets_no_token_through(monkeypatch: pytest.MonkeyPatch) -> None:
+    failing(monkeypatch, b"message_start")
+    assert b"".join(read(reader(), [declining(**CLAIMED)])) == declining()
+    assert b"".join(read(reader(secret=False), [declining(**CLAIMED)])) == declining(**CLAIMED)
+
+
 DEEP = event("content_block_delta", index=0, delta={"type": "input_json_delta", "partial_json": "[" * 100_000})
 
 
