@@ -149,8 +149,8 @@ class Passage:
             event = yield Read()
             if isinstance(event, Chunk):
                 yield from self.write(leg, leg.reader.feed(leg.decode(event.data)))
-            elif isinstance(event, End | Failed):
-                leg.ending = event
+            else:
+                leg.ending = event if isinstance(event, End) else Failed("it was cut", reached=True)
                 yield from self.write(leg, leg.reader.close(whole=isinstance(event, End)))
         return leg.ending
 
@@ -186,8 +186,7 @@ class Passage:
         return armed_head(leg.head, self.id, self.answered_by, decoded=leg.encoded, length=length)
 
     def _read(self, leg: Leg) -> Step[Event]:
-        event: Event = Late()
-        while isinstance(event, Late):
+        while True:
             until = leg.until if leg.shown else min(self.until, leg.until)
             event = yield Read(None if until == FOREVER else max(0.0, until - self._clock()))
             if not isinstance(event, Late) or leg.answer is not None or leg.shown:

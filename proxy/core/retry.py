@@ -322,8 +322,6 @@ class Armed:
             yield from self._stands(Ruling.FAILED)
             yield from self._watched.count()
             yield Finish(ending.trailers) if isinstance(ending, End) else Abort()
-        except Left:
-            yield Abort()
         except Exception as error:  # noqa: BLE001 - rule zero has its end where nothing can be told any more
             yield Note("retry.failed", error)
             yield Abort()

@@ -461,3 +461,9 @@ def test_an_attempt_that_fails_before_output_leaves_no_trace(how: str) -> None:
         played = play(settings, Answer([first]), *hops, Answer([SERVED]))
         direct = play(retry(wire="marked", fallback=[CHAIN[1]]), Answer([first]), Answer([SERVED]))
         assert played.body == direct.body
+
+
+def test_one_request_does_not_go_beyond_what_its_session_has_left_for_the_hour() -> None:
+    played = play(retry(max_per_hour=2), Answer([declining()]), failing(529), failing(529), counsel=Memory())
+    assert len(played.asked) == 3
+    assert played.ruling == "max_per_hour"

@@ -124,6 +124,18 @@ def test_a_model_that_declines_the_client_s_own_fallback_is_a_refusal_of_its_own
     assert [refusal.model for refusal in entry.refusals] == ["claude-opus-4-8"]
 
 
+def test_the_results_of_a_batch_are_nobody_s_answer_to_a_refusal(client: Client) -> None:
+    client.send("claude-opus-5", REFUSAL, marks=CREDIT)
+    headers = ((b"User-Agent", b"claude-cli/2.1.330"), (b"X-Claude-Code-Session-Id", b"s-1"), *CREDIT)
+    exchange = client.watcher.exchange(b"GET", b"/v1/messages/batches/b_1/results", headers)
+    assert exchange is not None
+    exchange.opened(200, ())
+    message = {"model": "claude-opus-5", "content": [], "stop_reason": "refusal"}
+    make = exchange.feed(json.dumps({"result": {"type": "succeeded", "message": message}}).encode() + b"\n")
+    assert make is not None
+    assert len(make().refusals) == 1
+
+
 def test_headers_that_the_client_stamps_are_marks_as_well(client: Client) -> None:
     client.send("claude-fable-5", REFUSAL)
     stamped: Headers = ((b"X-CC-Fallback-From-Model", b"claude-fable-5"),)
