@@ -9,7 +9,7 @@ import sys
 import time
 from asyncio.subprocess import PIPE, Process
 from collections.abc import AsyncIterator, Mapping
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from ipaddress import IPv4Address
 from pathlib import Path
 from typing import NamedTuple
@@ -104,7 +104,10 @@ async def running(
 
 def listeners(pid: int) -> set[tuple[str, int]]:
     """The TCP addresses that a process listens on: IPv4 in Linux's /proc (proc_pid_net(5))."""
-    ours = {str(file.readlink()) for file in Path(f"/proc/{pid}/fd").iterdir()}
+    ours = set()
+    for file in Path(f"/proc/{pid}/fd").iterdir():
+        with suppress(FileNotFoundError):  # it was closed meanwhile
+            ours.add(str(file.readlink()))
     rows = [line.split() for line in Path(f"/proc/{pid}/net/tcp").read_text().splitlines()[1:]]
     listening = [row[1].split(":") for row in rows if row[3] == "0A" and f"socket:[{row[9]}]" in ours]
     return {(str(IPv4Address(bytes.fromhex(host)[::-1])), int(port, 16)) for host, port in listening}
@@ -140,7 +143,11 @@ async def secure_tunnel(
     proxy: str, host: str, port: int = 443, *, ca: Path | None = None, name: str | None = None
 ) -> AsyncIterator[tuple[asyncio.StreamReader, asyncio.StreamWriter]]:
     """TLS through the proxy. ``ca``: what the client trusts, else mitmproxy's; ``name``: whom it asks for, else the host."""
-    context = ssl.create_default_context(cafile=ca or authority())
+    trusted = ca or authority()
+    async with asyncio.timeout(PATIENCE):
+        while not trusted.exists():  # mitmproxy may listen before it has made its authority  # noqa: ASYNC110
+            await asyncio.sleep(0.01)
+    context = ssl.create_default_context(cafile=trusted)
     context.set_alpn_protocols(["http/1.1"])
     async with tunnel(proxy, host, port) as (reader, writer):
         await asyncio.wait_for(writer.start_tls(context, server_hostname=name or host), PATIENCE)
