@@ -5,7 +5,10 @@ from pathlib import Path
 from threading import Thread
 
 from addons.replay import Uncounted
+from proxy.acceptance import Acceptance
+from proxy.core.redact import Redactor
 from proxy.keeper import Keeper
+from proxy.later import Later
 from proxy.writer import Writer
 
 LATE_S = 5.0
@@ -15,12 +18,13 @@ LATE_S = 5.0
 class Archive:
     """Open from the start. ``late`` has the threads that still keep what nobody waits for any more."""
 
-    def __init__(self, db: Path, retention_days: int) -> None:
+    def __init__(self, db: Path, retention_days: int, redactor: Redactor) -> None:
         self.db = db
         self.late: list[Thread] = []
         self._writer = Writer(db, retention_days=retention_days)
         self._writer.start()
-        self.keeper = Keeper(self._writer)
+        self.acceptance, self._later = Acceptance(self._writer.put, db, redactor), Later()
+        self.keeper = Keeper(self._writer, later=self._later)
         self.uncounting = Keeper(Uncounted(self._writer))
         """For flows from a file."""
 
@@ -29,4 +33,6 @@ class Archive:
         end = time.monotonic() + LATE_S
         for thread in self.late:
             thread.join(max(0.0, end - time.monotonic()))
+        self.acceptance.close()
+        self._later.close()
         self._writer.close()

@@ -13,6 +13,7 @@ import asyncio
 import logging
 import time
 from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import replace
 from functools import wraps
 from pathlib import Path
 from typing import TYPE_CHECKING, Concatenate
@@ -84,7 +85,7 @@ class Refusals:
             self._settings, self._warnings = in_force.settings, in_force.warnings
         except settings.SettingsError as error:
             _give_up(str(error))
-            in_force = settings.InForce(settings=Settings(), config=Path(), origins={}, planned=[])
+            in_force = settings.InForce(settings=Settings(), config=Path(), origins={})
         hosts = in_force.settings.mitmproxy.hosts
         loader.add_option("demur_db", str, str(in_force.db), "The database that declined requests are kept in.")
         loader.add_option("demur_hosts", Sequence[str], hosts, "The hosts to observe; all others are tunnelled.")
@@ -271,7 +272,9 @@ class Refusals:
 
     def _open(self, settings: "Settings") -> "Archive":
         db = Path(ctx.options.demur_db).expanduser()
-        archive = self._archive = Archive(db, settings.capture.retention_days)
+        assert self._watcher
+        archive = self._archive = Archive(db, settings.capture.retention_days, self._watcher.redactor)
+        self._watcher = replace(self._watcher, memory=archive.acceptance)
         if self._detour is not None:
             self._detour.keep_in(archive)
         return archive

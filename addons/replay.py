@@ -20,7 +20,7 @@ def replayed(watcher: Watcher, flow: HTTPFlow) -> Watcher:
     def entropy(size: int) -> bytes:
         return blake2b(f"{flow.id} {next(serial)}".encode(), digest_size=size).digest()
 
-    return replace(watcher, source="flow", now=lambda: next(times, ended or began), entropy=entropy)
+    return replace(watcher, source="flow", now=lambda: next(times, ended or began), entropy=entropy, memory=None)
 
 
 class Uncounted:

@@ -8,11 +8,12 @@ added to its ``sources``; what is told of the witness later goes to the refusal.
 import sqlite3
 
 import msgspec
-import zstandard
 
+from proxy import chunks
+from proxy.incidents import place
 from proxy.packed import Packed
-from proxy.tables import ATTEMPTS, COUNT, NOW, PINS, REFUSALS, REPHRASINGS, SEGMENTS
-from schemas.records import Attempt, Refusal, Update
+from proxy.tables import ACCEPTED, ANNOTATIONS, ATTEMPTS, COUNT, NOW, PINS, REFUSALS, REPHRASINGS
+from schemas.records import Accepted, Annotation, Attempt, Refusal, Update
 
 _UPDATE = """
     update refusals set
@@ -20,6 +21,20 @@ _UPDATE = """
         answered_by = coalesce(:answered_by, answered_by), ruling = coalesce(:ruling, ruling),
         turns_elsewhere = turns_elsewhere + :turns_elsewhere
     where id = :id
+"""
+SESSIONS = 1000
+"""Conversations of which the last accepted request is kept, the newest."""
+_SET_ACCEPTED = f"""
+    {ACCEPTED.insert} on conflict (session_id, agent_id, role, model) do update set
+        at = excluded.at, request_id = excluded.request_id, client_version = excluded.client_version,
+        turn = excluded.turn, root = excluded.root, asked = excluded.asked, hashes = excluded.hashes
+    where excluded.at >= at
+"""
+_TRIM = "delete from accepted where at < (select at from accepted order by at desc limit 1 offset ?)"
+_ACCEPT = """
+    insert into passes values (:asked, :model, :at, :request_id, 1)
+    on conflict do update set n = n + 1, request_id = iif(excluded.at >= at, excluded.request_id, request_id),
+        at = max(at, excluded.at)
 """
 _GOES_ON = "answered_by = excluded.answered_by and until > excluded.at"
 """Whether a pin is the one that stands there already: another model, or one set after the old had ended, begins anew."""
@@ -36,14 +51,37 @@ _SET_PIN = f"""
 def add(connection: sqlite3.Connection, entry: Packed) -> None:
     """Adds and changes all that the entry says. Raises what SQLite raises, and then its caller takes it back."""
     for n, refusal in enumerate(entry.refusals):
-        if _add_refusal(connection, refusal) and n == 0:
-            _add_request(connection, refusal.id, entry)
+        if _add_refusal(connection, refusal):
+            if n == 0:
+                _add_request(connection, refusal.id, entry)
+            place(connection, refusal, [] if n else entry.segments)
     counts = [(*msgspec.structs.astuple(traffic), n) for traffic, n in entry.traffic]
     connection.executemany(COUNT, counts)
     for update in entry.updates:
         _update(connection, update)
     connection.executemany(_SET_PIN, map(PINS.row, entry.pins))
+    for accepted in entry.accepted:
+        _add_accepted(connection, accepted)
+    for refusal_id, annotations in entry.annotations.items():
+        _annotate(connection, refusal_id, annotations)
     lose(connection, entry.lost, "could not be written")
+
+
+def _add_accepted(connection: sqlite3.Connection, accepted: Accepted) -> None:
+    row = ACCEPTED.row(accepted)
+    connection.execute(_SET_ACCEPTED, row)
+    connection.execute("delete from accepted where at < strftime('%Y-%m-%dT%H:%M:%fZ', 'now', '-1 day')")
+    connection.execute(_TRIM, [SESSIONS])
+    if accepted.asked is not None:
+        connection.execute(_ACCEPT, row)
+
+
+def _annotate(connection: sqlite3.Connection, refusal_id: str, annotations: list[Annotation]) -> None:
+    stored = _stored_as(connection, refusal_id)
+    if stored is not None:
+        connection.execute("delete from annotations where refusal_id = ?", [stored])
+        rows = [ANNOTATIONS.row(annotation, refusal_id=stored) for annotation in annotations]
+        connection.executemany(ANNOTATIONS.replace, rows)
 
 
 def lose(connection: sqlite3.Connection, n: int, what: str) -> None:
@@ -96,12 +134,7 @@ def _add_witness(connection: sqlite3.Connection, refusal: Refusal, twin: str, so
 def _add_request(connection: sqlite3.Connection, refusal_id: str, entry: Packed) -> None:
     attempts = [ATTEMPTS.row(attempt, refusal_id=refusal_id) for attempt in entry.attempts]
     connection.executemany(ATTEMPTS.insert, attempts)
-    segments = [SEGMENTS.row(segment, refusal_id=refusal_id) for segment in entry.segments]
-    connection.executemany(SEGMENTS.insert, segments)
-    contents = [(key, blob, zstandard.frame_content_size(blob)) for key, blob in entry.contents.items()]
-    connection.executemany("insert into segments values (?, ?, ?) on conflict do nothing", contents)
-    if entry.skeleton is not None:
-        connection.execute("insert into bodies values (?, ?)", [refusal_id, entry.skeleton])
+    chunks.add(connection, refusal_id, entry)
 
 
 def _update(connection: sqlite3.Connection, update: Update) -> None:

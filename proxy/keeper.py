@@ -1,12 +1,14 @@
 """Where the ways in hand over what they saw: made into an entry, given to the writer, told to whoever listens. Never raises."""
 
 from collections.abc import Callable
+from functools import partial
 from typing import Protocol
 
 import structlog
 
 from proxy import logs
 from proxy.core.exchange import Maker
+from proxy.later import Later
 from proxy.loops import Loops
 from schemas.records import Entry, Pin, Refusal, Traffic, Update
 
@@ -27,15 +29,19 @@ _EMPTY = Entry()
 
 
 class Keeper:
-    """``tell`` is called with each refusal, and ``follow`` with what became of one, in the thread that keeps it."""
+    """``tell`` is called with each refusal, and ``follow`` with what became of one, in the thread that keeps it.
+
+    ``later``: where what was declined is annotated, once it is kept.
+    """
 
     def __init__(
         self,
         sink: Sink,
         tell: Callable[[Refusal], None] | None = None,
         follow: Callable[[Update, Pin | None], None] | None = None,
+        later: Later | None = None,
     ) -> None:
-        self._sink, self._tell, self._follow = sink, tell, follow
+        self._sink, self._tell, self._follow, self._later = sink, tell, follow, later
         self._loops = Loops()
 
     def keep(self, make: Maker) -> None:
@@ -45,6 +51,8 @@ class Keeper:
             kept = entry == _EMPTY or self._sink.put(entry)
             for refusal in entry.refusals:
                 self._say(refusal, kept=kept)
+            if self._later is not None and entry.refusals and entry.contents:
+                self._later.do(partial(self._annotate, entry))
             for update in entry.updates:
                 self._say_more(update, next(iter(entry.pins), None))
         except Exception as error:  # noqa: BLE001 - rule zero
@@ -56,6 +64,13 @@ class Keeper:
             self._sink.count(traffic)
         except Exception as error:  # noqa: BLE001 - rule zero
             logs.failed("count.failed", error)
+
+    def _annotate(self, entry: Entry) -> None:
+        from proxy.core.annotate import annotate
+        from proxy.language import detector
+
+        found = annotate(entry.segments, entry.contents, language=detector())
+        self._sink.put(Entry(annotations={entry.refusals[0].id: found}))
 
     def _say(self, refusal: Refusal, *, kept: bool) -> None:
         _log.info(

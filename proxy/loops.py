@@ -27,12 +27,12 @@ class Loops:
 
     def seen(self, refusal: Refusal) -> None:
         """One more refusal."""
-        if refusal.kind != Kind.REFUSAL or not refusal.session_id or not refusal.fingerprint:
+        if refusal.kind != Kind.REFUSAL or not refusal.session_id or not refusal.asked:
             return
         key = (refusal.session_id, refusal.agent_id)
         mark, count = self._rows.pop(key, ("", 0))
-        count = count + 1 if mark == refusal.fingerprint else 1
-        self._rows[key] = (refusal.fingerprint, count)
+        count = count + 1 if mark == refusal.asked else 1
+        self._rows[key] = (refusal.asked, count)
         if len(self._rows) > KEPT:
             self._rows.popitem(last=False)
         if count == LOOP:

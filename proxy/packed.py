@@ -6,7 +6,7 @@ import msgspec
 import zstandard
 from msgspec import Struct, field
 
-from schemas.records import Attempt, Entry, Pin, Refusal, Segment, Traffic, Update
+from schemas.records import Accepted, Annotation, Attempt, Entry, Pin, Refusal, Segment, Traffic, Update
 
 
 class Packed(Struct, kw_only=True):
@@ -22,6 +22,8 @@ class Packed(Struct, kw_only=True):
     traffic: list[tuple[Traffic, int]] = field(default_factory=list)
     updates: list[Update] = field(default_factory=list)
     pins: list[Pin] = field(default_factory=list)
+    accepted: list[Accepted] = field(default_factory=list)
+    annotations: dict[str, list[Annotation]] = field(default_factory=dict)
     lost: int = 0
 
 
@@ -37,6 +39,8 @@ def pack(entry: Entry) -> Packed:
         traffic=entry.traffic,
         updates=entry.updates,
         pins=entry.pins,
+        accepted=entry.accepted,
+        annotations=entry.annotations,
         lost=entry.lost,
     )
 

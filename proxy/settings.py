@@ -14,8 +14,8 @@ from typing import Any
 import msgspec
 from msgspec.structs import FieldInfo, fields
 
-from proxy.values import LISTS, checked, entry
-from schemas.settings import PLANNED, Settings
+from proxy.values import LISTS, OPEN, checked, entry
+from schemas.settings import Settings
 
 
 class SettingsError(Exception):
@@ -30,8 +30,6 @@ class InForce(msgspec.Struct, kw_only=True):
     """Where ``demur.toml`` is, or would be."""
     origins: dict[str, str]
     """``capture.content`` -> ``environment``, ``demur.toml`` or ``flag``; what is absent is a default."""
-    planned: list[str]
-    """Tables of the file whose capability this version does not have."""
     warnings: list[str] = []
     """What has no effect as it stands."""
 
@@ -66,13 +64,12 @@ def load(config: str | None = None, flags: Mapping[str, Any] | None = None) -> I
         for name, value in _flat(layer).items():
             _put(merged, name, value)
             origins[name] = origin
-    planned = [name for name in PLANNED if merged.pop(name, None) is not None]
     settings = _settings(merged, path, origins)
     try:
         warnings = checked(settings)
     except ValueError as error:
         raise SettingsError(f"{_source(str(error).split()[0].rstrip(':'), path, origins)}{error}") from error
-    return InForce(settings=settings, config=path, origins=origins, planned=planned, warnings=warnings)
+    return InForce(settings=settings, config=path, origins=origins, warnings=warnings)
 
 
 def address(listen: str) -> tuple[str, int]:
@@ -113,7 +110,7 @@ def _file(path: Path, *, required: bool) -> dict[str, Any]:
 def _environment() -> dict[str, Any]:
     found: dict[str, Any] = {}
     for name, field in _names().items():
-        if (value := os.environ.get("DEMUR_" + name.replace(".", "_").upper())) is not None:
+        if name not in OPEN and (value := os.environ.get("DEMUR_" + name.replace(".", "_").upper())) is not None:
             is_list = field.encode_name in LISTS
             _put(found, name, [part.strip() for part in value.split(",") if part.strip()] if is_list else value)
     return found
@@ -136,7 +133,7 @@ def _given(flags: Mapping[str, Any] | None) -> dict[str, Any]:
 def _flat(layer: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
     flat = {}
     for name, value in layer.items():
-        if isinstance(value, dict) and prefix + name not in PLANNED:
+        if isinstance(value, dict) and prefix + name not in OPEN:
             flat.update(_flat(value, f"{prefix}{name}."))
         else:
             flat[prefix + name] = value

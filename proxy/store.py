@@ -6,8 +6,8 @@ under ``losses``, so that one bad entry never keeps the others waiting. What an 
 Entries come out of spools (see ``proxy.spool``). How far a spool has been moved is written in the same transaction as what
 was moved, so no death between the two can lose or repeat an entry.
 
-Segments are kept once, compressed, under the hash of their content. A stored request is its skeleton: literal bytes and
-segment keys in order, which joined give the request again.
+Segments are kept once, compressed, under the hash of their content. A stored request is its map, in chunks that requests share
+(see ``proxy.chunks``), and its skeleton: literal bytes and segment keys in order, which joined give the request again.
 """
 
 import sqlite3
@@ -18,11 +18,12 @@ import msgspec
 import zstandard
 from msgspec import Struct
 
+from proxy import chunks
 from proxy.changes import add, lose
 from proxy.database import DatabaseFile, StoreError
 from proxy.packed import Packed, pack, unzstd
-from proxy.tables import ATTEMPTS, NOW, PINS, REFUSALS, REPHRASINGS, SEGMENTS
-from schemas.records import Attempt, Entry, Pin, Refusal, Rephrasing, Segment, Traffic
+from proxy.tables import ACCEPTED, ANNOTATIONS, ATTEMPTS, NOW, PINS, REFUSALS, REPHRASINGS
+from schemas.records import Accepted, Annotation, Attempt, Entry, Pin, Refusal, Rephrasing, Segment, Traffic
 
 __all__ = ["Advance", "Loss", "Store", "StoreError"]
 
@@ -166,9 +167,28 @@ class Store(DatabaseFile):
         rows = self.rows("select * from rephrasings where refusal_id = ? order by n", [refusal_id])
         return [REPHRASINGS.record(row) for row in rows]
 
-    def judged_correct(self, fingerprint: str) -> bool:
-        """Whether a person judged any refusal of this content correct."""
-        return bool(self.rows("select 1 from refusals where fingerprint = ? and verdict = 'correct'", [fingerprint]))
+    def judged_correct(self, asked: str) -> bool:
+        """Whether a person judged any refusal of this content correct, or one of the same incident as such a one."""
+        sql = """
+            select 1 from refusals where verdict = 'correct'
+                and (asked = :asked or incident_id in (select incident_id from refusals where asked = :asked)) limit 1
+        """
+        return bool(self.rows(sql, {"asked": asked}))
+
+    def accepted(self, session_id: str, root: str | None) -> list[Accepted]:
+        """The last accepted requests of a session, and of conversations that began with the same text; the newest first."""
+        sql = "select * from accepted where session_id = ? or root = ? order by at desc limit 100"
+        return [ACCEPTED.record(row) for row in self.rows(sql, [session_id, root])]
+
+    def annotations(self, refusal_id: str) -> list[Annotation]:
+        """What demur found by itself in a declined request."""
+        rows = self.rows("select * from annotations where refusal_id = ? order by name, confidence desc", [refusal_id])
+        return [ANNOTATIONS.record(row) for row in rows]
+
+    def incident(self, incident_id: str) -> list[Refusal]:
+        """The refusals of one incident, the first first."""
+        rows = self.rows("select * from refusals where incident_id = ? order by at, id", [incident_id])
+        return [REFUSALS.record(row) for row in rows]
 
     def pins(self, now: str) -> list[Pin]:
         """The conversations that stay on another model at a time, the newest first."""
@@ -195,27 +215,40 @@ class Store(DatabaseFile):
         return rows[0]["at"] if rows else None
 
     def segments(self, refusal_id: str) -> list[Segment]:
-        rows = self.rows("select * from refusal_segments where refusal_id = ? order by n", [refusal_id])
-        return [SEGMENTS.record(row) for row in rows]
+        """The map of the request, in order; empty where nothing is known of it."""
+        return self._request(refusal_id).segments
 
     def content(self, key: str) -> bytes:
         """The JSON of a segment. Raises StoreError when it was not kept."""
         rows = self.rows("select zstd from segments where key = ?", [key])
         if not rows:
-            raise StoreError(f'the text of segment {key} is not stored: [capture] content may have been "none"')
+            raise _not_kept(key)
         return self._unzstd(rows[0]["zstd"])
+
+    def texts(self, refusal_id: str) -> dict[str, bytes]:
+        """The JSON of those segments of a request that were kept, by their keys."""
+        sql = """
+            select key, zstd from segments where id in (
+                select segment_id from chunk_segments join maps using (chunk_id) where refusal_id = ?)
+        """
+        return {row["key"]: self._unzstd(row["zstd"]) for row in self.rows(sql, [refusal_id])}
 
     def skeleton(self, refusal_id: str) -> list[bytes | str] | None:
         """The request in order, literal bytes and segment keys; None when it was not kept."""
-        rows = self.rows("select skeleton from bodies where refusal_id = ?", [refusal_id])
-        return msgspec.msgpack.decode(self._unzstd(rows[0]["skeleton"])) if rows else None
+        if not self.rows("select 1 from requests where refusal_id = ? and whole", [refusal_id]):
+            return None
+        return self._request(refusal_id).skeleton
 
     def body(self, refusal_id: str) -> bytes:
         """The request that was declined. Raises StoreError when it was not kept."""
         skeleton = self.skeleton(refusal_id)
         if skeleton is None:
             raise StoreError(f'the request of {refusal_id} is not stored: [capture] content may have been "none"')
-        return b"".join(self.content(part) if isinstance(part, str) else part for part in skeleton)
+        texts = self.texts(refusal_id)
+        for part in skeleton:
+            if isinstance(part, str) and part not in texts:
+                raise _not_kept(part)
+        return b"".join(texts[part] if isinstance(part, str) else part for part in skeleton)
 
     def traffic(self, since: str | None = None) -> list[tuple[Traffic, int]]:
         """The counts of all Messages requests, oldest hour first, from the hour in which ``since`` lies."""
@@ -225,11 +258,23 @@ class Store(DatabaseFile):
     def losses(self) -> list[Loss]:
         return [msgspec.convert(row, Loss) for row in self.rows("select * from losses order by at")]
 
+    def _request(self, refusal_id: str) -> chunks.Request:
+        sql = "select items from maps join chunks on chunks.id = chunk_id where refusal_id = ? order by n"
+        blobs = [row["items"] for row in self.rows(sql, [refusal_id])]
+        new = self.rows("select new from requests where refusal_id = ?", [refusal_id])
+        try:
+            return chunks.read(blobs, new[0]["new"] if new else None)
+        except chunks.DAMAGED as error:
+            raise self._damaged(error) from error
+
     def _unzstd(self, blob: bytes) -> bytes:
         try:
             return unzstd(blob)
         except zstandard.ZstdError as error:
-            raise StoreError(f"{self.path} is damaged ({error}): `demur db verify` tells more") from error
+            raise self._damaged(error) from error
+
+    def _damaged(self, error: Exception) -> StoreError:
+        return StoreError(f"{self.path} is damaged ({error}): `demur db verify` tells more")
 
     def _advance(self, connection: sqlite3.Connection, advance: Advance) -> None:
         start, lost = self.moved(advance.name)
@@ -240,6 +285,10 @@ class Store(DatabaseFile):
         connection.execute(
             "insert or replace into spools values (?, ?, ?)", [advance.name, advance.end, max(lost, advance.lost)]
         )
+
+
+def _not_kept(key: str) -> StoreError:
+    return StoreError(f'the text of segment {key} is not stored: [capture] content may have been "none"')
 
 
 def _shortest(name: str, every: list[str]) -> str:

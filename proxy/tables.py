@@ -5,7 +5,18 @@ from typing import Any, get_args, get_origin, get_type_hints
 import msgspec
 from msgspec import Struct
 
-from schemas.records import Attempt, Pin, Refusal, Rephrasing, Segment, Traffic
+from schemas.records import (
+    Accepted,
+    Annotation,
+    Attempt,
+    Judgement,
+    Located,
+    Pin,
+    Refusal,
+    Rephrasing,
+    Traffic,
+    Trial,
+)
 
 NOW = "strftime('%Y-%m-%dT%H:%M:%fZ', 'now')"
 """This moment in SQL, as times stand in the tables."""
@@ -26,21 +37,25 @@ class Table[R: Struct]:
 
     def row(self, record: R, **owner: Any) -> dict[str, Any]:
         """The values of the columns. ``owner`` goes before what the record itself says."""
-        values: dict[str, Any] = msgspec.to_builtins(record)
+        values: dict[str, Any] = msgspec.to_builtins(record, builtin_types=(bytes,))
         texts = {name: msgspec.json.encode(values[name]).decode() for name in self._json}
         return values | texts | owner
 
     def record(self, row: dict[str, Any]) -> R:
         values = {name: msgspec.json.decode(row[name]) for name in self._json}
         values |= {name: None if row[name] is None else bool(row[name]) for name in self._bools}
-        return msgspec.convert(row | values, self._record)
+        return msgspec.convert(row | values, self._record, builtin_types=(bytes,))
 
 
 REFUSALS = Table("refusals", Refusal)
 ATTEMPTS = Table("attempts", Attempt, "refusal_id")
-SEGMENTS = Table("refusal_segments", Segment, "refusal_id")
 REPHRASINGS = Table("rephrasings", Rephrasing, "refusal_id")
 PINS = Table("pins", Pin)
+ACCEPTED = Table("accepted", Accepted)
+ANNOTATIONS = Table("annotations", Annotation, "refusal_id")
+JUDGEMENTS = Table("judgements", Judgement)
+TRIALS = Table("trials", Trial)
+LOCATED = Table("located", Located)
 
 _TRAFFIC = ", ".join(Traffic.__struct_fields__)
 COUNT = f"""

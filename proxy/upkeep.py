@@ -14,6 +14,7 @@ import msgspec
 import zstandard
 from msgspec import Struct, field
 
+from proxy import chunks, search
 from proxy.database import StoreError, faults, files, is_open_to_others
 from proxy.packed import unzstd
 from proxy.spool import Spool, spool_folder, spools
@@ -66,14 +67,14 @@ def expire(store: Store, before: str) -> int:
         for table in ("pins", "unpinned"):
             connection.execute(f"delete from {table} where until <= {NOW}")  # noqa: S608 the names are ours
         if gone:
-            _drop_unused(store, connection)
+            _drop_unused(connection)
     return gone
 
 
 def vacuum(store: Store) -> int:
     """Drops the segments that no refusal refers to and gives the space back; how many they were."""
     with store.transaction() as connection:
-        gone = _drop_unused(store, connection)
+        gone = _drop_unused(connection)
     with faults(store.path):
         store.db.conn.execute("vacuum")
         store.db.conn.execute("pragma wal_checkpoint(truncate)")
@@ -85,7 +86,7 @@ def verify(store: Store) -> list[Finding]:
     damage = [str(row["integrity_check"]) for row in store.rows("pragma integrity_check")]
     damage = [] if damage == ["ok"] else damage
     strays = len(store.rows("pragma foreign_key_check"))
-    unused = {row["key"] for row in store.rows("select key from segments")} - _used(store)
+    (unused,), (strange,) = store.rows(_UNUSED), store.rows(_STRANGE)
     return [
         _finding("file", damage, "the file", "move it away; `sqlite3 FILE .recover` may read what it holds"),
         _finding("rows", [f"{strays} rows without their refusal"] * (strays > 0), "every row's refusal", "report it"),
@@ -93,9 +94,15 @@ def verify(store: Store) -> list[Finding]:
         _finding("requests", list(_bad_requests(store)), "every stored request", _RESTORE),
         Finding(
             name="unused",
-            ok=not unused,
-            what=f"{len(unused)} segments that no refusal refers to",
-            todo="`demur db vacuum` removes them" if unused else "",
+            ok=not unused["n"],
+            what=f"{unused['n']} segments that no refusal refers to",
+            todo="`demur db vacuum` removes them" if unused["n"] else "",
+        ),
+        Finding(
+            name="search",
+            ok=not strange["n"],
+            what=f"{strange['n']} removed segments that are still in the index of `demur search`",
+            todo="`demur db vacuum` removes them" if strange["n"] else "",
         ),
     ]
 
@@ -113,6 +120,12 @@ def health(database: Path | str) -> Health:
     return report
 
 
+_UNLINKED = "not exists (select 1 from chunk_segments where segment_id = segments.id)"
+_UNUSED = """
+    select count(*) as n from segments where not exists (
+        select 1 from chunk_segments join maps using (chunk_id) where segment_id = segments.id)
+"""
+_STRANGE = "select count(*) as n from indexed where segment_id not in (select id from segments)"
 _RESTORE = "restore the file from a copy; what is not named here is well"
 
 
@@ -138,32 +151,50 @@ def _bad_segments(store: Store) -> Iterator[str]:
 
 
 def _bad_requests(store: Store) -> Iterator[str]:
-    stored = {row["key"] for row in store.rows("select key from segments")}
-    for row in store.rows("select refusal_id from bodies"):
-        name = row["refusal_id"]
-        try:
-            skeleton = store.skeleton(name) or []
-        except (StoreError, msgspec.DecodeError):
-            yield f"the request of {name} cannot be read"
-            continue
-        if missing := {part for part in skeleton if isinstance(part, str)} - stored:
+    found: dict[str, set[int]] = {"damaged": set(), "lacking": set()}
+    for row in store.rows("select id from chunks"):
+        if fault := _fault(store, row["id"]):
+            found[fault].add(row["id"])
+    damaged = _refusals_with(store, found["damaged"])
+    yield from (f"the request of {name} cannot be read" for name in damaged)
+    for name in _refusals_with(store, found["lacking"]):
+        if name not in damaged and (missing := _missing(store, name)):
             yield f"the request of {name} lacks {len(missing)} segments"
 
 
-def _used(store: Store) -> set[str]:
-    used = {row["content"] for row in store.rows("select distinct content from refusal_segments")}
-    for row in store.rows("select refusal_id from bodies"):
-        try:
-            used.update(part for part in store.skeleton(row["refusal_id"]) or [] if isinstance(part, str))
-        except (StoreError, msgspec.DecodeError):  # a damaged one is told by `verify` and must not stop a clean-up
-            continue
-    return used
+def _fault(store: Store, chunk_id: int) -> str:
+    """What is wrong with a chunk, if anything. It lacks segments where the text of a request is not kept, too."""
+    (stored,) = store.rows("select key, items from chunks where id = ?", [chunk_id])
+    linked = "select key from chunk_segments join segments on segments.id = segment_id where chunk_id = ?"
+    try:
+        items = chunks.items(stored["items"])
+        named = chunks.contents(items)
+    except chunks.DAMAGED:
+        return "damaged"
+    if chunks.pack(items)[0] != stored["key"]:
+        return "damaged"
+    return "" if named == {row["key"] for row in store.rows(linked, [chunk_id])} else "lacking"
 
 
-def _drop_unused(store: Store, connection: sqlite3.Connection) -> int:
-    unused = {row["key"] for row in store.rows("select key from segments")} - _used(store)
-    connection.executemany("delete from segments where key = ?", [(key,) for key in unused])
-    return len(unused)
+def _refusals_with(store: Store, chunk_ids: set[int]) -> list[str]:
+    sql = "select distinct refusal_id from maps where chunk_id in (select value from json_each(?)) order by refusal_id"
+    return [row["refusal_id"] for row in store.rows(sql, [msgspec.json.encode(sorted(chunk_ids)).decode()])]
+
+
+def _missing(store: Store, name: str) -> set[str]:
+    sql = """
+        select key from segments where id in (
+            select segment_id from chunk_segments join maps using (chunk_id) where refusal_id = ?)
+    """
+    stored = {row["key"] for row in store.rows(sql, [name])}
+    return {part for part in store.skeleton(name) or [] if isinstance(part, str)} - stored
+
+
+def _drop_unused(connection: sqlite3.Connection) -> int:
+    """Removes what no refusal refers to, also from the index of ``demur search``; how many segments they were."""
+    connection.execute("delete from chunks where not exists (select 1 from maps where chunk_id = chunks.id)")
+    search.forget(connection, f"select id from segments where {_UNLINKED}")  # noqa: S608 a constant
+    return connection.execute(f"delete from segments where {_UNLINKED}").rowcount  # noqa: S608 a constant
 
 
 def _look_at_database(path: Path, report: Health) -> dict[str, tuple[int, int]]:

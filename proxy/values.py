@@ -2,9 +2,11 @@
 
 import re
 from collections.abc import Iterator
+from datetime import UTC, date, datetime
 from difflib import get_close_matches
 from typing import Any
 
+from proxy.core.costs import KINDS
 from schemas.settings import Rephrase, Retry, Settings
 
 NEVER = "reasoning_extraction"
@@ -18,7 +20,8 @@ CHOICES = {
 }
 LISTS = frozenset({"hosts", "deny", "categories", "fallback"})
 """Settings that are lists: the environment separates their items by commas."""
-
+OPEN = frozenset({"prices"})
+"""Settings whose keys are their owner's."""
 
 KNOWN = frozenset({"cyber", "bio", "frontier_llm", "general_harms", NEVER, "none"})
 """Categories that the API is known to give (Anthropic, "Refusals and fallback"); it may give others."""
@@ -40,7 +43,32 @@ def checked(settings: Settings) -> list[str]:
         if value not in choices:
             *others, last = (f'"{choice}"' for choice in choices)
             raise ValueError(f"{name} is {value!r}: it must be {', '.join(others)} or {last}")
-    return _retry(settings.retry)
+    _prices(settings.prices)
+    return [*_exemption(settings.exemption.approved_on), *_retry(settings.retry)]
+
+
+def _prices(prices: dict[str, dict[str, float]]) -> None:
+    for model, price in prices.items():
+        for kind, usd in price.items():
+            if kind not in KINDS:
+                close = get_close_matches(kind, KINDS, n=1)
+                meant = f"; did you mean {close[0]}?" if close else f"; known are {', '.join(KINDS)}"
+                raise ValueError(f"prices.{model} has {kind}, which is no kind of tokens{meant}")
+            if not 0 <= usd < float("inf"):
+                raise ValueError(f"prices.{model}.{kind} is {usd}: it must be USD per million tokens, 0 or more")
+
+
+def _exemption(approved_on: str) -> Iterator[str]:
+    if not approved_on:
+        return
+    try:
+        approved = date.fromisoformat(approved_on)
+    except ValueError as error:
+        raise ValueError(
+            f"exemption.approved_on is {approved_on!r}: it must be a date, for example 2026-11-01"
+        ) from error
+    if approved > datetime.now(UTC).date():
+        yield f"exemption.approved_on is {approved_on}, which has not come yet: no refusal is marked before it"
 
 
 def _retry(retry: Retry) -> list[str]:

@@ -170,6 +170,14 @@ class Label(StrEnum):
     """A message of role ``system`` inside ``messages``."""
     REMINDER = "reminder"
     """A ``<system-reminder>`` that the client put into a user turn."""
+    MEMORY = "memory"
+    """CLAUDE.md, and what else the client calls memory."""
+    HOOK = "hook"
+    """What a hook of the user printed."""
+    ENVIRONMENT = "environment"
+    """What the client tells of the machine: working directory, git status, date."""
+    MCP = "mcp"
+    """The instructions of MCP servers."""
     TOOL = "tool"
     """The definition of one tool."""
     USER_TEXT = "user_text"
@@ -182,3 +190,47 @@ class Label(StrEnum):
     FALLBACK = "fallback"
     """A seam that an earlier fallback left in the history."""
     OTHER = "other"
+
+
+class History(StrEnum):
+    """What a declined request is, beside the last one of its session and agent that was accepted."""
+
+    FIRST = "first"
+    """The first turn: nothing of it had been accepted."""
+    GROWN = "grown"
+    """The same conversation, with something added."""
+    SAME = "same"
+    """The same conversation, with nothing added."""
+    EDITED = "edited"
+    """The same conversation, with earlier messages changed or taken out."""
+    COMPACTED = "compacted"
+    """Another history, which begins with a summary of the old one."""
+    CLEARED = "cleared"
+    """A new conversation in the same session (``/clear``)."""
+    RESUMED = "resumed"
+    """A conversation that was accepted under the name of another session."""
+    UNSEEN = "unseen"
+    """A conversation under way of which demur saw nothing before."""
+
+
+class Domain(StrEnum):
+    """Fields of work, for a person to choose from and for demur to suggest. Any other word may be used."""
+
+    GENERAL_DEVELOPMENT = "general_development"
+    SECURITY = "security"
+    LIFE_SCIENCE = "life_science"
+    CHEMISTRY = "chemistry"
+    MEDICINE = "medicine"
+    AI_ML = "ai_ml"
+    INFRASTRUCTURE = "infrastructure"
+    EDUCATION = "education"
+    DATA = "data"
+    LANGUAGE = "language"
+    OTHER = "other"
+
+
+class Purpose(StrEnum):
+    """Why a person had demur send a stored request again."""
+
+    REPLAY = "replay"
+    LOCATE = "locate"

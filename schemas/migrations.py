@@ -4,6 +4,14 @@ Lists and dicts are JSON text. Times are ISO 8601 in UTC, so that they sort as t
 wrong type is refused when it is written, not found when it is read.
 """
 
+import re
+from collections import Counter, deque
+from collections.abc import Iterator
+from hashlib import blake2b
+from typing import Any
+
+import msgspec
+import zstandard
 from sqlite_utils import Database, Migrations
 
 migrations = Migrations("demur")
@@ -112,3 +120,226 @@ def m005_retries(db: Database) -> None:
     db.execute(
         "create table unpinned (key text primary key, at text not null, until text not null) strict, without rowid"
     )
+
+
+@migrations()
+def m006_understanding(db: Database) -> None:
+    new = (
+        "asked text", "incident_id text", "history text", "turn integer", "accepted_at text", "accepted_model text",
+        "accepted_version text", "accepted_request_id text", "accepted_turn integer",
+    )  # fmt: skip
+    for column in new:
+        db.execute(f"alter table refusals add column {column}")
+    # What stood under `fingerprint` until here is what the last turn said. Each refusal was an incident of its own.
+    db.execute("update refusals set asked = fingerprint, incident_id = id")
+    for column in ("asked", "incident_id"):
+        db.execute(f"create index refusals_{column} on refusals ({column})")
+    for column in ("target text", "pages integer"):
+        db.execute(f"alter table refusal_segments add column {column}")
+    # What an incident is known by: the hashes of its first candidates, 8 bytes each, and whether these are no more than a
+    # short text, which others may say too.
+    db.execute("""
+        create table incidents (
+            refusal_id text primary key references refusals (id) on delete cascade, marks blob not null,
+            short integer not null
+        ) strict
+    """)
+    # Empty where there is no agent: two nulls are never equal.
+    db.execute("""
+        create table accepted (
+            session_id text not null, agent_id text not null, role text not null, model text not null, at text not null,
+            request_id text, client_version text, turn integer not null, root text, asked text, hashes blob not null,
+            primary key (session_id, agent_id, role, model)
+        ) strict
+    """)
+    db.execute("create index accepted_at on accepted (at)")
+    db.execute("create index accepted_root on accepted (root)")
+    # Which last turns which model has accepted, for pairs with a refusal of the same content by another. No content.
+    db.execute("""
+        create table passes (
+            asked text not null, model text not null, at text not null, request_id text, n integer not null,
+            primary key (asked, model)
+        ) strict, without rowid
+    """)
+    db.execute("create index passes_at on passes (at)")
+    db.execute("""
+        create table annotations (
+            refusal_id text not null references refusals (id) on delete cascade, name text not null, value text not null,
+            confidence real not null, evidence text not null, primary key (refusal_id, name, value)
+        ) strict, without rowid
+    """)
+    db.execute("""
+        create table judgements (
+            id integer primary key, refusal_id text not null references refusals (id) on delete cascade,
+            at text not null, author text not null, verdict text not null, domain text, note text, tags text not null,
+            segment integer
+        ) strict
+    """)
+    db.execute("create index judgements_refusal_id on judgements (refusal_id)")
+    db.execute("""
+        create table trials (
+            id integer primary key, refusal_id text not null references refusals (id) on delete cascade,
+            at text not null, purpose text not null, model text not null, outcome text not null, category text,
+            request_id text, status integer, ms integer, input_tokens integer, output_tokens integer,
+            left_out text not null, why text
+        ) strict
+    """)
+    db.execute("create index trials_refusal_id on trials (refusal_id)")
+    db.execute("""
+        create table located (
+            id integer primary key, refusal_id text not null references refusals (id) on delete cascade,
+            at text not null, model text not null, settled integer not null, parts text not null,
+            trials integer not null, why text
+        ) strict
+    """)
+    db.execute("create index located_refusal_id on located (refusal_id)")
+
+
+@migrations()
+def m007_chunks(db: Database) -> None:
+    # A session resends its whole map with every request. So it is cut into chunks that are kept once, under the hash of
+    # what they say; a request is a list of them. The ids are declared: VACUUM may change those that are not.
+    db.execute("alter table segments rename to segments_before")
+    db.execute("""
+        create table segments (
+            id integer primary key, key text not null unique, zstd blob not null, size integer not null
+        ) strict
+    """)
+    db.execute("insert into segments (key, zstd, size) select key, zstd, size from segments_before")
+    db.execute("drop table segments_before")
+    # `items` is msgpack, zstd: see proxy/chunks.py. `key` is blake2b of the msgpack, 16 bytes.
+    db.execute("create table chunks (id integer primary key, key blob not null unique, items blob not null) strict")
+    db.execute("""
+        create table chunk_segments (
+            chunk_id integer not null references chunks (id) on delete cascade,
+            segment_id integer not null references segments (id) on delete cascade, primary key (chunk_id, segment_id)
+        ) strict, without rowid
+    """)
+    db.execute("create index chunk_segments_segment_id on chunk_segments (segment_id)")
+    db.execute("""
+        create table maps (
+            refusal_id text not null references refusals (id) on delete cascade, n integer not null,
+            chunk_id integer not null references chunks (id), primary key (refusal_id, n)
+        ) strict, without rowid
+    """)
+    db.execute("create index maps_chunk_id on maps (chunk_id)")
+    # `whole`: whether the chunks joined are the request, and not only its map. `new` is a bit for each segment, the
+    # first is the lowest; null where it is not known. As many again may follow: for which segments it is known.
+    db.execute("""
+        create table requests (
+            refusal_id text primary key references refusals (id) on delete cascade, whole integer not null, new blob
+        ) strict
+    """)
+    # Which segments are in the index of `demur search`, and a hash of the text that stands there.
+    db.execute("create table indexed (segment_id integer primary key, digest blob not null) strict")
+    _cut_into_chunks(db)
+    db.execute("drop table refusal_segments")
+    db.execute("drop table bodies")
+
+
+# What m007 does with what was there. It is frozen with it, whatever becomes of proxy/chunks.py.
+
+_M007_KEY = re.compile(r"b2:[0-9a-f]{32}")
+_M007_ITEM = "label path tool media target pages bytes tokens_est hash content".split()
+_M007_SEGMENTS = f"select {', '.join(_M007_ITEM)}, new from refusal_segments where refusal_id = ? order by n"  # noqa: S608
+
+
+def _cut_into_chunks(db: Database) -> None:
+    lost = 0
+    named = """
+        select id from refusals where id in (select refusal_id from refusal_segments union select refusal_id from bodies)
+    """
+    for (refusal_id,) in db.execute(named).fetchall():
+        segments: list[Any] = []
+        skeleton: list[bytes | str] | None = None
+        try:
+            segments = db.execute(_M007_SEGMENTS, [refusal_id]).fetchall()
+        except Exception:  # noqa: BLE001 - one damaged row keeps no other from being converted
+            lost += 1
+        try:
+            for (blob,) in db.execute("select skeleton from bodies where refusal_id = ?", [refusal_id]):
+                payload = zstandard.ZstdDecompressor().decompress(blob)
+                skeleton = msgspec.msgpack.decode(payload, type=list[Any])
+                if not all(isinstance(part, (bytes, str)) for part in skeleton):
+                    raise ValueError("no skeleton")
+        except Exception:  # noqa: BLE001 - the same
+            skeleton = None
+            lost += 1
+        if segments or skeleton is not None:
+            _keep_in_chunks(db, refusal_id, segments, skeleton)
+    if lost:
+        now = "strftime('%Y-%m-%dT%H:%M:%fZ', 'now')"
+        db.execute(f"insert into losses values ({now}, ?, 'damaged before they were converted')", [lost])  # noqa: S608
+
+
+def _keep_in_chunks(db: Database, refusal_id: str, segments: list[Any], skeleton: list[bytes | str] | None) -> None:
+    known = [segment[-1] for segment in segments]
+    size = -(-len(segments) // 8)
+    new = sum(1 << n for n, bit in enumerate(known) if bit).to_bytes(size, "little")
+    if None in known:
+        new += sum(1 << n for n, bit in enumerate(known) if bit is not None).to_bytes(size, "little")
+    values = [refusal_id, skeleton is not None, None if known == [None] * len(known) else new]
+    db.execute("insert into requests values (?, ?, ?)", values)
+    for n, items in enumerate(_m007_chunks(segments, skeleton or [])):
+        payload = msgspec.msgpack.encode(items)
+        key = blake2b(payload, digest_size=16).digest()
+        found = db.execute("select id from chunks where key = ?", [key]).fetchone()
+        if found is None:
+            blob = zstandard.ZstdCompressor(level=3, write_checksum=True).compress(payload)
+            found = [db.execute("insert into chunks (key, items) values (?, ?)", [key, blob]).lastrowid]
+            contents = [_m007_spelt(item[-1]) for item in items if isinstance(item, list)]
+            db.execute(
+                "insert or ignore into chunk_segments select ?, id from segments where key in (select value from json_each(?))",
+                [found[0], msgspec.json.encode(contents).decode()],
+            )
+        db.execute("insert into maps values (?, ?, ?)", [refusal_id, n, found[0]])
+
+
+def _m007_chunks(segments: list[Any], skeleton: list[bytes | str]) -> list[list[Any]]:
+    chunks: list[list[Any]] = []
+    head, n = None, 32
+    literals: list[bytes] = []
+    for item in _m007_items(segments, skeleton):
+        if isinstance(item, bytes):
+            literals.append(item)
+            continue
+        of = head if len(item) == 1 else re.match(r"\w*", item[2])[0]  # type: ignore[index]
+        if of != head or n == 32:
+            chunks.append([])
+            head, n = of, 0
+        chunks[-1] += [*literals, item]
+        literals = []
+        n += 1
+    if literals:
+        if n == 32:
+            chunks.append([])
+        chunks[-1] += literals
+    return chunks
+
+
+def _m007_items(segments: list[Any], skeleton: list[bytes | str]) -> Iterator[bytes | list[Any]]:
+    waiting = deque([*segment[:8], *map(_m007_brief, segment[8:10])] for segment in segments)
+    later = Counter(segment[-1] for segment in waiting)
+    for part in skeleton:
+        content = part if isinstance(part, bytes) else _m007_brief(part)
+        if isinstance(part, bytes):
+            yield part
+        elif not later[content]:
+            yield [content]
+        else:
+            placed = False
+            while not placed:
+                item = waiting.popleft()
+                later[item[-1]] -= 1
+                placed = item[-1] == content
+                yield [placed, *item]
+    for item in waiting:
+        yield [False, *item]
+
+
+def _m007_brief(value: Any) -> Any:
+    return bytes.fromhex(value[3:]) if isinstance(value, str) and _M007_KEY.fullmatch(value) else value
+
+
+def _m007_spelt(content: str | bytes) -> str:
+    return content if isinstance(content, str) else f"b2:{content.hex()}"

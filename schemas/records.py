@@ -57,7 +57,7 @@ class Refusal(Struct, kw_only=True):
     project: str | None = None
     """The last part of the working directory that the client named."""
     fingerprint: str | None = None
-    """One hash for what the last turn of the user said: the same words again have the same."""
+    """One hash for the candidates, shared by all refusals of an incident; where these are not known, ``asked``."""
     verdict: Verdict = Verdict.UNKNOWN
     """A person's, never demur's."""
     domain: str | None = None
@@ -82,6 +82,106 @@ class Refusal(Struct, kw_only=True):
     """Which rule decided whether it was asked again: a ``Ruling``; None where nobody decided (an import)."""
     turns_elsewhere: int = 0
     """How many later turns of the conversation were answered by the model that answered this one."""
+    asked: str | None = None
+    """One hash for what the last turn of the user said: the same words again have the same."""
+    incident_id: str | None = None
+    """The id of the refusal that opened its incident; its own, where it did."""
+    history: str | None = None
+    """What it is beside the last accepted request: a ``History``; None where that cannot be known."""
+    turn: int | None = None
+    """Which prompt of its conversation it is, from 1."""
+    accepted_at: str | None = None
+    """When the last request of its session and agent was accepted, by the model that it asks for where there was one."""
+    accepted_model: str | None = None
+    """The model that accepted it."""
+    accepted_version: str | None = None
+    """The client's version then."""
+    accepted_request_id: str | None = None
+    accepted_turn: int | None = None
+    """Which prompt of the conversation that was: the last good turn."""
+
+
+class Accepted(Struct, kw_only=True):
+    """The last accepted request of a session, agent, role and model: what is *not* new in the next one. Kept for a day."""
+
+    session_id: str
+    agent_id: str = ""
+    role: str = ""
+    model: str = ""
+    """The one that was asked for, and answered."""
+    at: str
+    request_id: str | None = None
+    client_version: str | None = None
+    turn: int = 0
+    """Which prompt of the conversation it was, from 1."""
+    root: str | None = None
+    """The hash of the conversation's first text by the user."""
+    asked: str | None = None
+    """As in ``Refusal``."""
+    hashes: bytes
+    """Of its segments, 8 bytes each, in order: the first half of ``Segment.hash``."""
+
+
+class Annotation(Struct, kw_only=True):
+    """What demur found by itself in a declined request. A suggestion, never a judgement."""
+
+    name: str
+    """What was looked at: ``script``, ``language``, ``layout``, ``entropy``, ``media``, ``domain``, ``marker`` ..."""
+    value: str
+    confidence: float = 1.0
+    evidence: list[str] = field(default_factory=list)
+    """What it rests on, in a few words; of a text only single known words, never a passage."""
+
+
+class Judgement(Struct, kw_only=True):
+    """What one person said of a refusal, at one time. The last one counts; all are kept."""
+
+    refusal_id: str
+    at: str
+    author: str
+    verdict: Verdict
+    domain: str | None = None
+    note: str | None = None
+    tags: list[str] = field(default_factory=list)
+    segment: int | None = None
+    """The ``n`` of the segment that the person believes guilty."""
+
+
+class Trial(Struct, kw_only=True):
+    """One request that a person had demur send again."""
+
+    refusal_id: str
+    at: str
+    purpose: str
+    """A ``Purpose``."""
+    model: str
+    outcome: Result
+    category: str | None = None
+    request_id: str | None = None
+    status: int | None = None
+    ms: int | None = None
+    input_tokens: int | None = None
+    output_tokens: int | None = None
+    left_out: list[str] = field(default_factory=list)
+    """Of ``locate``: the paths of the segments, or the lines, that the request was sent without."""
+    why: str | None = None
+    """Where it failed: in a few words of demur's."""
+
+
+class Located(Struct, kw_only=True):
+    """What ``demur locate`` found: a set of parts without which the request was accepted. Evidence, not a cause."""
+
+    refusal_id: str
+    at: str
+    model: str
+    settled: bool
+    """Whether the same answer came each time it was asked for."""
+    parts: list[str] = field(default_factory=list)
+    """Paths of segments, with ``:12-14`` behind one for the lines of it."""
+    trials: int = 0
+    """How many requests it took."""
+    why: str | None = None
+    """Where nothing was found or it is not settled: in a sentence."""
 
 
 class Attempt(Struct, kw_only=True):
@@ -119,14 +219,21 @@ class Segment(Struct, kw_only=True):
     tool: str | None = None
     """The tool that it defines, calls or answers."""
     media: str | None = None
-    """The media type of an image or a document."""
+    """The media type of an image or a document, also of one within a tool's result."""
+    target: str | None = None
+    """What the tool's input names: a file, an address, or the program of a command without its arguments."""
+    pages: int | None = None
+    """Of a PDF, where they can be counted."""
     bytes: int
     """Of its JSON, as it was sent."""
     tokens_est: int
     """Estimated: from its text alone, of an image a flat number, of a document by its size."""
     hash: str
     """Its identity, ``b2:`` and 32 hex digits: of the redacted content without ``cache_control``, a string and a list of
-    one text block alike, without the ids of tool calls and the volatile part of the attribution block."""
+    one text block alike, without the ids of tool calls and the volatile part of the attribution block. What the client writes by
+    itself (labels ``system``, ``system_message``, ``reminder``, ``memory``, ``hook``, ``environment``, ``mcp``) is without its ISO dates,
+    the line ``Today's date is ...`` and the count of tokens left, so that midnight makes nothing new; a tool's result is without the
+    reminders that the client put behind its text."""
     content: str
     """The key under which its exact (redacted) JSON is stored; the same scheme as ``hash``."""
     new: bool | None = None
@@ -209,5 +316,8 @@ class Entry(Struct, kw_only=True):
     updates: list[Update] = field(default_factory=list)
     pins: list[Pin] = field(default_factory=list)
     """Set, or moved: the last of a key counts."""
+    accepted: list[Accepted] = field(default_factory=list)
+    annotations: dict[str, list[Annotation]] = field(default_factory=dict)
+    """Refusal id -> what demur found in it; takes the place of what was found before."""
     lost: int = 0
     """Records that an earlier writer could not keep."""

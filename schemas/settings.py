@@ -1,7 +1,4 @@
-"""Every setting, with its default and one sentence. ``docs/settings.md`` is generated from this file.
-
-A setting that a later version brings stands in ``PLANNED``: a file that has it is read, and says so, instead of failing.
-"""
+"""Every setting, with its default and one sentence. ``docs/settings.md`` is generated from this file."""
 
 from typing import Annotated, Any
 
@@ -102,6 +99,14 @@ class Retry(Struct, kw_only=True, forbid_unknown_fields=True):
     rephrase: Rephrase = field(default_factory=Rephrase)
 
 
+class Exemption(Struct, kw_only=True, forbid_unknown_fields=True):
+    """``[exemption]``: what the owner knows of an approval by the Cyber Verification Program."""
+
+    approved_on: Annotated[
+        str, _doc('A date (2026-11-01): refusals of category cyber from then on are marked "despite exemption".')
+    ] = ""
+
+
 class Mitmproxy(Struct, kw_only=True, forbid_unknown_fields=True):
     """``[mitmproxy]``: for the add-on."""
 
@@ -130,8 +135,12 @@ class Settings(Struct, kw_only=True, forbid_unknown_fields=True):
     capture: Capture = field(default_factory=Capture)
     redact: Redact = field(default_factory=Redact)
     retry: Retry = field(default_factory=Retry)
+    exemption: Exemption = field(default_factory=Exemption)
+    prices: Annotated[
+        dict[str, dict[str, float]],
+        _doc(
+            "USD per million tokens, by model: `[prices.claude-opus-5]` with `input`, `output`, `cache_read`, "
+            "`cache_write`. No money is shown without it."
+        ),
+    ] = field(default_factory=dict)
     mitmproxy: Mitmproxy = field(default_factory=Mitmproxy)
-
-
-PLANNED = ("exemption", "prices")
-"""Tables of ``demur.toml`` whose capability is not built yet."""

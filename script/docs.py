@@ -19,8 +19,9 @@ import msgspec
 from msgspec import Struct
 from msgspec.structs import FieldInfo, fields
 
+from proxy.values import OPEN
 from schemas import labels, records
-from schemas.settings import PLANNED, Settings
+from schemas.settings import Settings
 
 ROOT = Path(__file__).parent.parent
 RECORDS: tuple[type[Struct], ...] = (
@@ -30,6 +31,11 @@ RECORDS: tuple[type[Struct], ...] = (
     records.Traffic,
     records.Rephrasing,
     records.Pin,
+    records.Accepted,
+    records.Annotation,
+    records.Judgement,
+    records.Trial,
+    records.Located,
 )
 VOCABULARIES: tuple[type[StrEnum], ...] = (
     labels.Kind,
@@ -42,8 +48,19 @@ VOCABULARIES: tuple[type[StrEnum], ...] = (
     labels.Source,
     labels.Strategy,
     labels.Ruling,
+    labels.History,
+    labels.Domain,
+    labels.Purpose,
 )
-_TYPES = {str: "text", int: "integer", float: "number", bool: "true or false", dict: "object", type(None): "null"}
+_TYPES = {
+    str: "text",
+    int: "integer",
+    float: "number",
+    bool: "true or false",
+    bytes: "bytes",
+    dict: "object",
+    type(None): "null",
+}
 
 
 def written() -> dict[Path, str]:
@@ -70,9 +87,12 @@ def _records() -> Iterator[str]:
     yield _head("Records", "schemas/records.py and schemas/labels.py")
     yield _cell(inspect.cleandoc(records.__doc__ or "").partition("\n\n")[2])
     yield (
-        "`demur list --json` gives the fields of a refusal up to `sources`, one object a line. `demur show --json` gives one object: all of"
-        " them, and `segments` (without `content`, which holds the text itself where `--content` was asked for), `candidates`, `attempts`,"
-        " `advice`, `incident` and `annotations`."
+        "`demur list --json` gives incidents, one object a line: the fields of the first refusal up to `sources`, with `outcome` and `answered_by` of the"
+        " last and the newest `verdict`, and `refusals` (how many), `first_at`, `last_at` and `ids`. With `--all` it gives the refusals,"
+        " without these four. `demur show --json` gives one object: all fields of the refusal, and `segments` (without `content`, which holds the"
+        " text itself where `--content` was asked for), `candidates` (the new ones, the strongest first), `since_turn` (in which the"
+        " first new thing stands), `attempts`, `rephrasings`, `advice`, `incident`, `annotations`, `judgements`, `trials`, `located`, `cost`,"
+        " `burst`, `despite_exemption` and `links`."
     )
     yield "The same as JSON Schema: " + ", ".join(
         f"[{record.__name__.lower()}](../schemas/json/{record.__name__.lower()}.json)" for record in RECORDS
@@ -100,8 +120,6 @@ def _settings() -> Iterator[str]:
         " by commas. `demur doctor` shows what is set, and where."
     )
     yield from _setting_tables(Settings, "")
-    names = ", ".join(f"`[{name}]`" for name in PLANNED)
-    yield f"## Not built yet\n\nA file may have {names} already: what stands there changes nothing, and `demur doctor` says so."
 
 
 def _setting_tables(table: type[Struct], prefix: str) -> Iterator[str]:
@@ -122,7 +140,7 @@ def _setting_table(listed: list[FieldInfo], hints: dict[str, Any], prefix: str) 
         default = field.default_factory() if field.default is msgspec.NODEFAULT else field.default
         variable = "DEMUR_" + (prefix + field.name).replace(".", "_").upper()
         (meta,) = hints[field.name].__metadata__
-        named = "" if _is_list_of_tables(hints[field.name]) else f"`{variable}`"
+        named = "" if _is_list_of_tables(hints[field.name]) or field.name in OPEN else f"`{variable}`"
         rows.append((f"`{field.name}`", f"`{json.dumps(default)}`", named, meta.description))
     return _table(("setting", "default", "environment", "meaning"), rows)
 

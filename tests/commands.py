@@ -25,7 +25,10 @@ LISTED = (
     "id at source kind evidence confidence category explanation stage output_tokens ms_to_refusal model answered_by outcome request_id"
     " message_id session_id agent_id role client client_version entrypoint user project fingerprint verdict domain tags sources"
 ).split()
-SHOWN = ["segments", "candidates", "attempts", "rephrasings", "advice", "incident", "annotations"]
+SHOWN = (
+    "segments candidates since_turn attempts rephrasings advice incident annotations judgements trials located cost burst"
+    " despite_exemption links"
+).split()
 TOOLS = "Bash Edit Glob Grep Read Write".split()
 SECRET = "sk-ant-api03-" + "abcdefgh12345678" * 6
 ESCAPES = "\x1b]0;owned\x07\x9b31m\u202e\u200b"

@@ -125,7 +125,7 @@ def frame(event: Json, padding: int = 0) -> bytes:
 def _request(seen: Seen) -> Request:
     method, target, _ = seen.head.split(b"\r\n", 1)[0].decode().split(" ")
     headers = {name.decode().lower(): value.decode() for name, value in seen.fields}
-    return Request(method, target, headers, json.loads(seen.body))
+    return Request(method, target, headers, json.loads(seen.body or b"{}"))
 
 
 def _head(script: Script, request_id: str, length: int) -> bytes:

@@ -11,7 +11,6 @@ import pytest
 
 from proxy.cli import COMMANDS, main
 from schemas.records import Refusal
-from schemas.settings import PLANNED
 from script.docs import RECORDS, ROOT, written
 
 GENERATED = written()
@@ -46,7 +45,6 @@ def test_a_docstring_under_a_field_is_its_description() -> None:
 def test_the_pages_name_all_that_there_is() -> None:
     pages = {path.name: text for path, text in GENERATED.items()}
     assert all(f"| `{field}` |" in pages["records.md"] for field in Refusal.__struct_fields__)
-    assert all(f"`[{table}]`" in pages["settings.md"] for table in PLANNED)
     assert '| `content` | `"refusals"` | `DEMUR_CAPTURE_CONTENT` |' in pages["settings.md"]
     told = re.findall(r"^## demur ([\w-]+)$", pages["commands.md"], re.MULTILINE)
     assert told == list(COMMANDS)

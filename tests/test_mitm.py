@@ -294,18 +294,6 @@ async def test_it_says_one_line_on_stdout_and_nothing_else(tmp_path: Path) -> No
     assert proxy.ended.err == ""
 
 
-async def test_a_table_for_a_later_version_is_told_and_changes_nothing(tmp_path: Path) -> None:
-    config = tmp_path / "demur.toml"
-    config.write_text("[prices]\nclaude-opus-5 = 1\n")
-    arguments = ("--listen", "127.0.0.1:0", "--db", str(tmp_path / "demur.db"), "--config", str(config))
-    async with running(DEMUR, *arguments) as proxy:
-        pass
-    assert (proxy.ended.code, proxy.ended.err) == (
-        0,
-        f"demur: [prices] in {config} is not built yet and changes nothing\n",
-    )
-
-
 async def test_the_ca_follows_mitmproxys_own_folder(tmp_path: Path) -> None:
     arguments = ("--listen", "[::1]:0", "--db", str(tmp_path / "demur.db"), "--", "--set", f"confdir={tmp_path}")
     async with running(DEMUR, *arguments) as proxy:

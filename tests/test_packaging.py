@@ -109,8 +109,9 @@ def test_mitmproxy_was_not_pushed_back_to_an_old_release(capsys: pytest.CaptureF
 
 def test_every_runtime_requirement_has_its_reason_in_contributing() -> None:
     project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
-    names = [Requirement(text).name for text in project["dependencies"]]
-    told = re.findall(r"^\| `([\w-]+)` \| .+ \|$", (ROOT / "CONTRIBUTING.md").read_text(), re.MULTILINE)
+    extras = {name: each for name, each in project["optional-dependencies"].items() if name != "dev"}
+    names = [Requirement(text).name for each in (project["dependencies"], *extras.values()) for text in each]
+    told = re.findall(r"^\| (?:`\w+` \| )?`([\w-]+)` \| .+ \|$", (ROOT / "CONTRIBUTING.md").read_text(), re.MULTILINE)
     assert sorted(told) == sorted(names)
 
 
@@ -176,8 +177,8 @@ def test_every_script_can_be_executed_and_is_plain_sh(script: str) -> None:
     subprocess.run(["sh", "-n", path], check=True)
 
 
-CALLERS = {"proxy/upstream.py", "proxy/cli/reaching.py", "proxy/cli/demo.py"}
-"""The only modules that open a connection: to the upstream, doctor's check of it without a request, and the demo's to its own gateway."""
+CALLERS = {"proxy/upstream.py", "proxy/resend.py", "proxy/cli/reaching.py", "proxy/cli/demo.py"}
+"""The only modules that open a connection: to the upstream, what a person sends again, doctor's check without a request, the demo's to its own gateway."""
 _CALLS = re.compile(
     r"create_connection|open_connection|ClientSession|urlopen|import (requests|httpx|smtplib|http\.client)"
 )

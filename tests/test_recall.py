@@ -233,9 +233,9 @@ def test_only_the_pins_used_last_are_remembered(recall: Recall) -> None:
 
 
 def test_what_a_person_judged_correct_is_known_at_once(recall: Recall, store: Store) -> None:
-    store.apply([entry(1, fingerprint="f"), entry(2, fingerprint="g")])
+    store.apply([entry(1, asked="f"), entry(2, asked="g")])
     assert recall.judged_correct("f") is False
-    store.db.execute("update refusals set verdict = ? where fingerprint = 'f'", [Verdict.CORRECT])
+    store.db.execute("update refusals set verdict = ? where asked = 'f'", [Verdict.CORRECT])
     assert recall.judged_correct("f") is True
     assert recall.judged_correct("g") is False
 
@@ -318,7 +318,7 @@ def test_where_the_database_cannot_be_read_memory_alone_decides(
     trouble: Callable[[Path], Callable[[], object]], impatient: None, recall: Recall, path: Path, clock: Clock
 ) -> None:
     with Store.open(path) as store:
-        store.apply(asked(1, 3, at=clock.stamp(), session_id="s", fingerprint="f", verdict=Verdict.CORRECT))
+        store.apply(asked(1, 3, at=clock.stamp(), session_id="s", asked="f", verdict=Verdict.CORRECT))
         store.apply([Entry(pins=[pin("a"), pin("b"), pin("c")])])
     recall.stick(pin("mine"))
     recall.attempted("s")

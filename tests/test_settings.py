@@ -58,11 +58,14 @@ def test_the_environment_reaches_into_tables_and_lists(config: Path, monkeypatch
     assert in_force.settings.mitmproxy.hosts == ["a.example", "b.example"]
 
 
-def test_what_a_later_version_brings_is_named_and_changes_nothing(config: Path) -> None:
-    config.write_text("[prices]\nclaude-opus-5 = 5\n[exemption]\napproved_on = ''\n")
-    in_force = load(str(config))
-    assert in_force.planned == ["exemption", "prices"]
-    assert in_force.settings == load().settings
+def test_prices_and_an_exemption_are_their_owners(config: Path) -> None:
+    config.write_text(
+        "[prices.'us.anthropic.claude-opus-5']\ninput = 5\ncache_write = 6.25\n[exemption]\napproved_on = '2026-10-01'\n"
+    )
+    settings = load(str(config)).settings
+    assert settings.prices == {"us.anthropic.claude-opus-5": {"input": 5.0, "cache_write": 6.25}}
+    assert settings.exemption.approved_on == "2026-10-01"
+    assert load(str(config)).origins["prices"] == "demur.toml"
 
 
 @pytest.mark.parametrize(

@@ -26,7 +26,7 @@ from proxy.tables import ATTEMPTS, REFUSALS
 from proxy.upkeep import expire, health, vacuum, verify
 from schemas.labels import Kind, Outcome, Result, Verdict
 from schemas.migrations import migrations
-from schemas.records import Attempt, Entry, Pin, Refusal, Rephrasing, Segment, Traffic, Update
+from schemas.records import Attempt, Entry, Pin, Refusal, Rephrasing, Traffic, Update
 
 posix = pytest.mark.skipif(sys.platform == "win32", reason="POSIX permissions")
 
@@ -54,7 +54,6 @@ def mode(path: Path) -> int:
     [
         ("refusals", Refusal, set()),
         ("attempts", Attempt, {"refusal_id"}),
-        ("refusal_segments", Segment, {"refusal_id"}),
         ("traffic", Traffic, {"n"}),
         ("rephrasings", Rephrasing, {"refusal_id"}),
         ("pins", Pin, set()),
@@ -103,9 +102,9 @@ def test_processes_that_open_a_new_file_at_once_all_can(path: Path) -> None:
             process.stdin.write("\n")
             process.stdin.flush()
         versions = {process.communicate()[0] for process in opening}
-        assert versions == {"m005_retries\n"}
+        assert versions == {"m007_chunks\n"}
         with Store.open(file) as store:
-            assert len(migrations.applied(store.db)) == 5
+            assert len(migrations.applied(store.db)) == 7
 
 
 def test_a_file_that_another_process_is_writing_is_waited_for(path: Path) -> None:
@@ -121,7 +120,7 @@ def test_a_file_that_another_process_is_writing_is_waited_for(path: Path) -> Non
         opening.result()
     other.close()
     with Store.open(path, readonly=True) as store:
-        assert store.version() == "m005_retries"
+        assert store.version() == "m007_chunks"
 
 
 def test_a_database_of_a_newer_demur_is_refused_and_left_as_it_is(path: Path) -> None:
@@ -145,15 +144,18 @@ def test_a_database_of_an_older_demur_is_brought_up_to_date_with_what_it_holds(p
     with pytest.raises(StoreError, match="older demur: open it once with a command that writes"):
         Store.open(path, readonly=True)
     with Store.open(path) as store:
-        assert store.version() == "m005_retries"
+        assert store.version() == "m007_chunks"
         assert store.rows("select key from segments") == [{"key": "k"}]
 
 
 LATER_FIELDS = {
-    "refusals": {"ruling", "turns_elsewhere"},
+    "refusals": {
+        "ruling", "turns_elsewhere", "asked", "incident_id", "history", "turn", "accepted_at", "accepted_model",
+        "accepted_version", "accepted_request_id", "accepted_turn",
+    },
     "attempts": {"strategy", "status", "request_id", "message_id", "ms", "why"},
-}
-"""What the records got with m005."""
+}  # fmt: skip
+"""What the records got with m005 and m006."""
 
 
 def test_a_database_from_before_retries_loses_nothing_and_can_be_told_what_became_of_its_refusals(path: Path) -> None:
@@ -275,6 +277,7 @@ FULL: dict[str, Any] = {
     "streamed": True,
     "exact": False,
     "headers": {"user-agent": "claude-cli/2.1"},
+    "incident_id": name(1),
 }
 
 
@@ -469,7 +472,10 @@ def test_an_update_changes_what_it_names_and_nothing_else(store: Store) -> None:
     expected = given[0].refusals[0]
     expected.ruling, expected.turns_elsewhere = "tool", 5
     assert to_builtins(store.find(name(1))) == to_builtins(expected)
-    assert to_builtins(store.find(name(2))) == to_builtins(given[1].refusals[0]) | {"sources": ["gateway"]}
+    assert to_builtins(store.find(name(2))) == to_builtins(given[1].refusals[0]) | {
+        "sources": ["gateway"],
+        "incident_id": name(2),
+    }
     store.apply([Entry(updates=[Update(refusal_id=name(1), outcome=Outcome.RECOVERED_BY_DEMUR, answered_by="b")])])
     kept = store.find(name(1))
     assert (kept.outcome, kept.answered_by, kept.ruling) == ("recovered_by_demur", "b", "tool")
@@ -679,14 +685,14 @@ def test_a_name_that_fits_several_says_how_many_and_which(store: Store) -> None:
         store.find("01JD")
 
 
-def test_a_person_s_word_holds_for_all_that_has_the_same_fingerprint(store: Store) -> None:
+def test_a_person_s_word_holds_for_all_that_asks_the_same(store: Store) -> None:
     verdicts = {
         "f": (Verdict.UNKNOWN, Verdict.CORRECT),
         "g": (Verdict.FALSE_POSITIVE, Verdict.UNSURE),
         None: ("correct",),
     }
-    found = [(fingerprint, verdict) for fingerprint, given in verdicts.items() for verdict in given]
-    store.apply([entry(n, fingerprint=f, verdict=Verdict(verdict)) for n, (f, verdict) in enumerate(found)])
+    found = [(asked, verdict) for asked, given in verdicts.items() for verdict in given]
+    store.apply([entry(n, asked=f, verdict=Verdict(verdict)) for n, (f, verdict) in enumerate(found)])
     assert store.judged_correct("f")
     assert not store.judged_correct("g")
     assert not store.judged_correct("")
@@ -725,7 +731,7 @@ def test_what_is_too_old_goes_with_its_content_and_what_is_shared_stays(store: S
     assert expire(store, "2026-06-01T00:00:00.000Z") == 1
     assert [one.id for one in store.refusals()] == [name(2)]
     assert {row["key"] for row in store.rows("select key from segments")} == {key(b"new"), key(b"shared")}
-    for table in ("attempts", "refusal_segments", "bodies"):
+    for table in ("attempts", "maps", "requests"):
         assert {row["refusal_id"] for row in store.rows(f"select refusal_id from {table}")} == {name(2)}
     assert store.rows("select * from witnesses") == []
     assert store.traffic() == [(HOUR, 1)]
@@ -762,7 +768,10 @@ def test_vacuum_drops_what_no_refusal_refers_to_and_nothing_else(store: Store) -
         ("update segments set size = 7", "segments", "bytes instead of 7"),
         ("update segments set key = 'b2:' || substr(key, 4, 31) || 'x'", "segments", "is not the hash of its content"),
         ("delete from segments", "requests", "lacks 1 segments"),
-        ("update bodies set skeleton = x'00'", "requests", "cannot be read"),
+        ("delete from chunk_segments", "requests", "lacks 1 segments"),
+        ("update chunks set items = x'00'", "requests", "cannot be read"),
+        ("update chunks set key = x'00'", "requests", "cannot be read"),
+        ("insert into indexed values (7, x'00')", "search", "1 removed segments"),
         ("pragma foreign_keys = off; delete from refusals", "rows", "rows without their refusal"),
     ],
 )
@@ -776,7 +785,7 @@ def test_damage_is_found_and_says_what_to_do(damage: str, name: str, what: str, 
 
 def test_damaged_content_is_told_when_it_is_read(store: Store) -> None:
     store.apply([entry(1, b"some text")])
-    store.db.executescript("update segments set zstd = x'28b52ffd00'; update bodies set skeleton = x'00'")
+    store.db.executescript("update segments set zstd = x'28b52ffd00'; update chunks set items = x'00'")
     with pytest.raises(StoreError, match="`demur db verify` tells more"):
         store.content(key(b"some text"))
     with pytest.raises(StoreError, match="`demur db verify` tells more"):
@@ -795,7 +804,7 @@ def test_a_sound_store_is_told_to_be_sound(store: Store, path: Path) -> None:
     store.apply([entry(1)])
     report = health(path)
     assert [finding for finding in report.findings if not finding.ok] == []
-    assert report.version == "m005_retries"
+    assert report.version == "m007_chunks"
     assert {finding.name for finding in report.findings} == {
         "database", "writing", "spools", "space", "privacy", "losses",
     }  # fmt: skip

@@ -1,5 +1,6 @@
 """What a setting may be beyond its type."""
 
+import re
 from pathlib import Path
 
 import pytest
@@ -128,3 +129,28 @@ def test_stickiness_is_a_word_or_a_number(
     config.write_text("")
     monkeypatch.setenv("DEMUR_RETRY_STICKY", given)
     assert load(str(config)).settings.retry.sticky == meant
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("[prices.m]\nout = 5\n", "prices.m has out, which is no kind of tokens; did you mean output?"),
+        ("[prices.m]\nzz = 5\n", "known are input, output, cache_read, cache_write"),
+        ("[prices.m]\ninput = -1\n", "prices.m.input is -1.0"),
+        ("[prices.m]\ninput = inf\n", "prices.m.input is inf"),
+        ("[exemption]\napproved_on = 'soon'\n", "exemption.approved_on is 'soon': it must be a date"),
+    ],
+)
+def test_prices_and_dates_that_cannot_be_meant_are_told(tmp_path: Path, text: str, said: str) -> None:
+    config = tmp_path / "demur.toml"
+    config.write_text(text)
+    with pytest.raises(SettingsError, match=re.escape(said)):
+        load(str(config))
+
+
+def test_an_approval_that_has_not_come_yet_is_warned_of(tmp_path: Path) -> None:
+    config = tmp_path / "demur.toml"
+    config.write_text("[exemption]\napproved_on = '2999-01-01'\n")
+    assert "has not come yet" in load(str(config)).warnings[0]
+    config.write_text("[exemption]\napproved_on = '2020-01-01'\n")
+    assert load(str(config)).warnings == []

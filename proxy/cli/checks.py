@@ -91,19 +91,11 @@ def _config(in_force: InForce) -> Iterator[Check]:
         yield ok("config", f"{in_force.config} is not there; what is not set otherwise has its default")
         return
     yield ok("config", f"{in_force.config} was read")
-    for table in in_force.planned:
-        yield warn(
-            f"[{table}]",
-            "this version of demur does not have it and ignores it",
-            "remove it, or wait for a later one",
-        )
 
 
 def _settings(in_force: InForce) -> Iterator[Check]:
     """Those that are not left at their default, with where they come from."""
     for name, origin in in_force.origins.items():
-        if name.partition(".")[0] in in_force.planned:
-            continue
         variable = f" ({_variable(name)})" if origin == "environment" else ""
         yield ok(name, f"{_value(in_force.settings, name)}, from {_ORIGINS.get(origin, origin)}{variable}")
     for warning in in_force.warnings:
@@ -134,7 +126,11 @@ def _value(settings: Settings, name: str) -> str:
     if name == "retry.fallback":
         return ", ".join(str(entry["model"]) for entry in value)
     return (
-        ", ".join(value) if isinstance(value, list) else str(value).lower() if isinstance(value, bool) else str(value)
+        ", ".join(value)
+        if isinstance(value, list | dict)
+        else str(value).lower()
+        if isinstance(value, bool)
+        else str(value)
     )
 
 

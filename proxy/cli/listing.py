@@ -15,12 +15,12 @@ from proxy.cli.options import (
     one_line_errors,
     since_option,
 )
-from schemas.labels import Kind
+from schemas.labels import Kind, Verdict
 
 if TYPE_CHECKING:
+    from proxy.cli.incidents import Incident
     from proxy.cli.table import Look, Row
     from proxy.store import Store
-    from schemas.records import Refusal
 
 DEFAULT_LIMIT = 30
 
@@ -53,44 +53,36 @@ def list_(
 ) -> None:
     """List declined requests, newest first; no text of them.
 
-    The outcome says which model answered instead, where one did, and how many later turns of the conversation it answered too. A session
-    that was declined over and over on the same turn is told of below the list.
+    One line an incident: the refusals that followed from the same candidates (N of them), told as the first. --all has a line for each. The
+    outcome says which model answered instead, where one did, and how many later turns of the conversation it answered too. A session that
+    was declined over and over on the same turn is told of below the list.
 
     \b
     Example: demur list --since 3d --category cyber
              demur list --json | jq -r .request_id
     """
+    from proxy.cli import words
     from proxy.cli.database import reading
+    from proxy.cli.incidents import Incident, grouped, record
     from proxy.settings import load
 
     since = None if since is None else moment_since(since, datetime.now(UTC))
     in_force = load(config, {"db": db})
     with reading(in_force.db) as store:
-        found = [
-            refusal
-            for refusal in (
-                store.refusals(since=since, model=model, category=category, unjudged=unjudged) if store else ()
-            )
-            if kind in (None, refusal.kind)
+        found = store.refusals(since=since, model=model, category=category) if store else []
+        found = [refusal for refusal in found if kind in (None, refusal.kind)]
+        incidents = [
+            one
+            for one in ([Incident([refusal]) for refusal in found] if every else grouped(found))
+            if not unjudged or one.told.verdict == Verdict.UNKNOWN
         ]
         if as_json:
-            for refusal in found[:limit]:
-                click.echo(_json(refusal))
-        elif store and found:
-            _print(store, found, limit or DEFAULT_LIMIT)
+            for incident in incidents[:limit]:
+                click.echo(words.as_json(record(incident.told) | ({} if every else incident.facts)))
+        elif store and incidents:
+            _print(store, incidents, limit or DEFAULT_LIMIT)
         else:
             click.echo(_nothing(store, in_force.settings.listen))
-
-
-def _json(refusal: "Refusal") -> str:
-    """The fields up to ``sources``, in the record's order."""
-    import msgspec
-
-    from proxy.cli.words import as_json
-
-    names = refusal.__struct_fields__
-    record = msgspec.to_builtins(refusal)
-    return as_json({name: record[name] for name in names[: names.index("sources") + 1]})
 
 
 def _nothing(store: "Store | None", listen: str) -> str:
@@ -104,17 +96,19 @@ def _nothing(store: "Store | None", listen: str) -> str:
     return f"Nothing is recorded yet. Claude Code has to go through demur: {how}."
 
 
-def _print(store: "Store", found: "list[Refusal]", limit: int) -> None:
+def _print(store: "Store", found: "list[Incident]", limit: int) -> None:
     from proxy.cli import table
     from proxy.cli.layout import wrapped
     from proxy.cli.loops import loops, sentence
 
     shown = found[:limit]
-    short = store.short_ids(refusal.id for refusal in shown)
-    table.show([_row(refusal, short[refusal.id]) for refusal in shown], _look())
+    short = store.short_ids(incident.told.id for incident in shown)
+    several = any(len(incident.refusals) > 1 for incident in shown)
+    table.show([_row(incident, short[incident.told.id], several=several) for incident in shown], _look())
     if more := len(found) - len(shown):
         click.secho(f"{more:,} more: --limit {len(found)} shows all", dim=True)
-    for loop in loops(found, short):
+    refusals = sorted((one for each in found for one in each.refusals), key=lambda one: (one.at, one.id), reverse=True)
+    for loop in loops(refusals, {one.id for incident in shown for one in incident.refusals}):
         click.secho(wrapped(sentence(loop), columns(table.UNLIMITED)), fg="yellow")
 
 
@@ -122,7 +116,8 @@ def _look() -> "Look":
     from proxy.cli.table import LEAST, Look
 
     return Look(
-        whole={"id", "time", "request id"},
+        whole={"id", "n", "time", "request id"},
+        numbers={"n"},
         late={"outcome"},
         dispensable={"request id": 20, "project": LEAST, "verdict": LEAST, "stage": LEAST},
         elsewhere="`demur show ID` tells.",
@@ -135,14 +130,17 @@ def _look() -> "Look":
     )
 
 
-def _row(refusal: "Refusal", short: str) -> "Row":
+def _row(incident: "Incident", short: str, *, several: bool) -> "Row":
     from proxy.cli import words
 
-    at, year = words.local(refusal.at), datetime.now().astimezone().year
-    minute = f"{at:%Y-%m-%d %H:%M}" if at else words.line(refusal.at)
+    refusal, last = incident.told, incident.refusals[-1]
+    at, year = words.local(last.at), datetime.now().astimezone().year
+    minute = f"{at:%Y-%m-%d %H:%M}" if at else words.line(last.at)
     stage = words.STAGES[refusal.stage] if refusal.stage else "-"
+    n = f"{len(incident.refusals):,}"
     return {
         "id": (short, short),
+        **({"n": (n, n)} if several else {}),
         "time": (minute, minute[5:] if at and at.year == year else minute[:10]),
         "model": (model := words.line(refusal.model or "-"), model.removeprefix("claude-")),
         "category": (category := words.category(refusal), category),

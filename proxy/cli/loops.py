@@ -48,7 +48,7 @@ def sentence(loop: Loop) -> str:
 
 
 def _content(refusal: Refusal) -> tuple[str | None, bool]:
-    return refusal.fingerprint, refusal.outcome in _ENDED
+    return refusal.asked, refusal.outcome in _ENDED
 
 
 def _is_loop(run: list[Refusal], shown: Collection[str]) -> bool:

@@ -57,8 +57,6 @@ def mitm(
     _check(in_force, *address(listen))
     if config:
         os.environ["DEMUR_CONFIG"] = str(in_force.config)
-    for table in in_force.planned:
-        click.echo(f"demur: [{table}] in {in_force.config} is not built yet and changes nothing", err=True)
     for warning in () if with_parent else in_force.warnings:
         warn(warning)
     with _trusted(in_force.settings.upstream_ca) as trusted:

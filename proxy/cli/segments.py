@@ -1,4 +1,5 @@
-"""The map of a request as a compact tree: where what stands, how long it is, which tool it belongs to. No text.
+"""The map of a request as a compact tree: where what stands, how long it is, which tool it belongs to, and of media the kind. No text:
+of a tool's input only the file, the address or the program that it names.
 
 A row is a part of the body (``system``, ``tools``, ``messages[3]``) or, below it, one segment. What says little is one row:
 the tools, and the messages between the first and the last few. What is new is never hidden.
@@ -18,6 +19,8 @@ LAST = 6
 """How many messages at the end are shown block by block."""
 WIDEST = 60
 """The most columns that the description of a row takes."""
+TARGET = 36
+"""The most columns of what a tool's input names; of a longer one the end is shown."""
 _HEAD = re.compile(r"(messages\[\d+\]|\w+)\.?(.*)", re.DOTALL)
 _SPOKEN = {
     Label.ASSISTANT_TEXT: "assistant",
@@ -28,6 +31,10 @@ _SPOKEN = {
     Label.USER_TEXT: "user",
     Label.TOOL_RESULT: "user",
     Label.REMINDER: "user",
+    Label.MEMORY: "user",
+    Label.HOOK: "user",
+    Label.ENVIRONMENT: "user",
+    Label.MCP: "user",
 }
 
 
@@ -112,8 +119,25 @@ def _part(name: str, part: list[Segment], *, brief: bool = False) -> Iterator[Ro
 
 
 def _what(segment: Segment) -> str:
-    facts = [segment.label.replace("_", " "), segment.tool or "", segment.media or ""]
-    return line("  ".join(fact for fact in facts if fact))
+    pages = count(segment.pages, "page") if segment.pages else ""
+    facts = [
+        segment.label.replace("_", " "),
+        segment.tool or "",
+        _end(segment.target or ""),
+        segment.media or "",
+        pages,
+    ]
+    return "  ".join(line(fact) for fact in facts if fact)
+
+
+def _end(target: str) -> str:
+    """The end of what does not fit."""
+    shown = line(target)
+    if width(shown) <= TARGET:
+        return shown
+    while width(shown) > TARGET - 1:
+        shown = shown[1:]
+    return "…" + shown
 
 
 def _sum(row: Row) -> str:

@@ -7,9 +7,11 @@ from collections.abc import AsyncIterator, Callable, Coroutine
 from contextlib import asynccontextmanager, suppress
 from typing import Any
 
-from proxy.capture import watcher
+from proxy.acceptance import Acceptance
+from proxy.capture import redactor, watcher
 from proxy.gateway import Gateway
 from proxy.keeper import Keeper
+from proxy.later import Later
 from proxy.recall import Recall
 from proxy.settings import InForce, address
 from proxy.upstream import Upstream
@@ -38,10 +40,11 @@ async def serving(
     settings = in_force.settings
     upstream = Upstream(settings.upstream, ca=settings.upstream_ca, proxy=settings.upstream_proxy)
     writer = Writer(in_force.db, retention_days=settings.capture.retention_days)
+    acceptance, later = Acceptance(writer.put, in_force.db, redactor(settings)), Later()
     gateway = Gateway(
         upstream,
-        Keeper(writer, tell, follow),
-        watcher(settings, "gateway"),
+        Keeper(writer, tell, follow, later),
+        watcher(settings, "gateway", acceptance),
         max_body=settings.max_body_mb << 20,
         retry=settings.retry,
         counsel=Recall(in_force.db),
@@ -52,6 +55,8 @@ async def serving(
         yield gateway, url
     finally:
         await gateway.stop(settings.drain_s)
+        await asyncio.to_thread(acceptance.close)
+        await asyncio.to_thread(later.close)
         await asyncio.to_thread(writer.close)
 
 

@@ -8,14 +8,15 @@ import click
 from proxy.cli.options import Failed, columns, config_option, db_option, json_option, meant, one_line_errors, warn
 
 if TYPE_CHECKING:
+    from proxy.dossier import Dossier
     from proxy.store import Store
-    from schemas.records import Attempt, Refusal, Rephrasing
+    from schemas.records import Refusal, Rephrasing
 
 IN_A_PIPE = 100
 """Columns where no terminal says how many."""
 MARGIN = 13
 """Where the facts begin, in columns."""
-_MAP = "n label path tool media bytes tokens_est hash new".split()
+_MAP = "n label path tool media bytes tokens_est hash new target pages".split()
 _UNKNOWN = "What set it off is not known: nothing here says which part of the request it was. What is long or new is a candidate, never the cause."
 _TEXTLESS = "Only metadata is shown. --content shows the text; an agent that reads it may itself be declined."
 
@@ -41,44 +42,65 @@ def show(name: str, with_content: bool, full: bool, as_json: bool, db: str | Non
     """
     from proxy.cli import words
     from proxy.cli.database import reading
+    from proxy.dossier import dossier
     from proxy.settings import load
 
-    name = meant(name)
-    with reading(load(config, {"db": db}).db) as store:
+    name, in_force = meant(name), load(config, {"db": db})
+    with reading(in_force.db) as store:
         if store is None:
             raise Failed("nothing is recorded yet: `demur doctor` tells whether Claude Code goes through demur")
-        refusal = store.find(name)
+        found = dossier(store, store.find(name), in_force.settings)
         if as_json:
-            click.echo(words.as_json(record(store, refusal, with_content=with_content)))
+            click.echo(words.as_json(record(store, found, with_content=with_content)))
         else:
-            _print(store, refusal, with_content=with_content, full=full)
+            _print(store, found, with_content=with_content, full=full)
 
 
-def record(store: "Store", refusal: "Refusal", *, with_content: bool) -> dict[str, Any]:
+def record(store: "Store", found: "Dossier", *, with_content: bool) -> dict[str, Any]:
     """All of it as builtins, as ``--json`` gives it."""
     import msgspec
 
-    segments = store.segments(refusal.id)
-    mapped: list[dict[str, Any]] = [{name: getattr(segment, name) for name in _MAP} for segment in segments]
+    mapped = _mapped(store, found, with_content=with_content)
+    by_place = {part["n"]: part for part in mapped}
+    facts: dict[str, Any] = msgspec.to_builtins(found.refusal)
+    return facts | {
+        "segments": mapped,
+        "candidates": [by_place[one.n] for one in found.candidates],
+        "since_turn": found.since_turn,
+        "attempts": msgspec.to_builtins(found.attempts),
+        "rephrasings": [_rephrasing(each, with_content=with_content) for each in found.rephrasings],
+        "advice": found.advice,
+        "incident": _incident(found.incident),
+        "annotations": msgspec.to_builtins(found.annotations),
+        "judgements": msgspec.to_builtins(found.judgements),
+        "trials": msgspec.to_builtins(found.trials),
+        "located": msgspec.to_builtins(found.located),
+        "cost": msgspec.to_builtins(found.cost),
+        "burst": msgspec.to_builtins(found.burst) | {"unusual": found.burst.unusual},
+        "despite_exemption": found.despite_exemption,
+        "links": [one._asdict() for one in found.links],
+    }
+
+
+def _mapped(store: "Store", found: "Dossier", *, with_content: bool) -> list[dict[str, Any]]:
+    mapped: list[dict[str, Any]] = [{name: getattr(segment, name) for name in _MAP} for segment in found.segments]
     if with_content:
         from proxy.cli.words import count, from_json
 
-        texts = _texts(store, refusal.id)
-        for part, segment in zip(mapped, segments, strict=True):
+        texts = _texts(store, found.refusal.id)
+        for part, segment in zip(mapped, found.segments, strict=True):
             stored = texts.get(segment.content)
             part["content"] = None if stored is None else from_json(stored)
-        if missing := sum(segment.content not in texts for segment in segments):
-            warn(f"the text of {count(missing, 'segment')} of {len(segments)} is not stored: its content is null")
-    facts: dict[str, Any] = msgspec.to_builtins(refusal)
-    return facts | {
-        "segments": mapped,
-        "candidates": [],
-        "attempts": msgspec.to_builtins(store.attempts(refusal.id)),
-        "rephrasings": [_rephrasing(each, with_content=with_content) for each in store.rephrasings(refusal.id)],
-        "advice": None,
-        "incident": None,
-        "annotations": [],
-    }
+        if missing := sum(segment.content not in texts for segment in found.segments):
+            warn(f"the text of {count(missing, 'segment')} of {len(mapped)} is not stored: its content is null")
+    return mapped
+
+
+def _incident(refusals: "list[Refusal]") -> dict[str, Any]:
+    from proxy.cli.incidents import Incident
+
+    first = refusals[0]
+    return {"id": first.incident_id or first.id, "fingerprint": first.fingerprint, **Incident(refusals).facts}
 
 
 def _rephrasing(of: "Rephrasing", *, with_content: bool) -> dict[str, Any]:
@@ -93,7 +115,10 @@ def _texts(store: "Store", refusal_id: str) -> dict[str, bytes | None]:
     """The JSON of the segments that are stored, by key; None for what cannot be read, of which one line tells."""
     from proxy.database import StoreError
 
-    sql = "select key from segments where key in (select content from refusal_segments where refusal_id = ?)"
+    sql = """
+        select key from segments where id in (
+            select segment_id from chunk_segments join maps using (chunk_id) where refusal_id = ?)
+    """
     texts: dict[str, bytes | None] = {}
     faults = set()
     for row in store.rows(sql, [refusal_id]):
@@ -107,16 +132,17 @@ def _texts(store: "Store", refusal_id: str) -> dict[str, bytes | None]:
     return texts
 
 
-def _print(store: "Store", refusal: "Refusal", *, with_content: bool, full: bool) -> None:
+def _print(store: "Store", found: "Dossier", *, with_content: bool, full: bool) -> None:
     from proxy.cli import attempts as tried
-    from proxy.cli import words
+    from proxy.cli import candidates, evidence, judgement, words
+    from proxy.cli.annotations import advice_lines, link_lines
     from proxy.cli.layout import wrapped
 
-    room, attempts = columns(IN_A_PIPE), store.attempts(refusal.id)
+    room, refusal = columns(IN_A_PIPE), found.refusal
     (short,) = store.short_ids([refusal.id]).values()
     click.echo(click.style(short, bold=True, fg="cyan") + click.style(refusal.id[len(short) :], dim=True))
     click.echo(wrapped(words.sentence(refusal), room) + "\n")
-    facts = [*_facts(refusal, attempts), *(_headers(refusal) if full else ())]
+    facts = [*_facts(store, found), *(_headers(refusal) if full else ())]
     for title, fact in facts:
         click.echo(click.style(f"{title:<{MARGIN}}", dim=True) + wrapped(fact, room, MARGIN))
     if refusal.explanation:
@@ -124,28 +150,45 @@ def _print(store: "Store", refusal: "Refusal", *, with_content: bool, full: bool
         click.echo(
             "\n".join(wrapped(part, room, 2, first=True) for part in words.text(refusal.explanation).splitlines())
         )
-    tried.show(attempts, room)
-    tried.show_rephrasings(store.rephrasings(refusal.id), room, with_content=with_content)
-    _print_map(store, refusal, room, with_content=with_content, full=full)
+    candidates.show(found.candidates, room, full=full)
+    _section("What you can do", advice_lines(found.advice, room))
+    tried.show(found.attempts, room)
+    tried.show_rephrasings(found.rephrasings, room, with_content=with_content)
+    _section("Judged", list(judgement.lines(found.judgements, room)))
+    _section("Sent again", evidence.lines(found.trials, found.located, room))
+    if full:
+        _section("To read", link_lines(found.links, room))
+    _print_map(store, found, room, with_content=with_content, full=full)
     click.echo("\n" + wrapped(_UNKNOWN, room))
     if not with_content:
         click.echo(wrapped(_TEXTLESS, room))
 
 
-def _facts(refusal: "Refusal", attempts: "list[Attempt]") -> Iterator[tuple[str, str]]:
-    """Title and fact; what is not known is left out."""
-    from proxy.cli import attempts as tried
-    from proxy.cli import words
+def _section(title: str, lines: list[str]) -> None:
+    if lines:
+        click.echo("\n" + click.style(title, bold=True))
+        click.echo("\n".join(lines))
 
+
+def _facts(store: "Store", found: "Dossier") -> Iterator[tuple[str, str]]:
+    """Title and fact; what is not known is left out."""
+    from proxy.cli import annotations, candidates, words
+    from proxy.cli import attempts as tried
+
+    refusal = found.refusal
     yield "when", f"{words.moment(refusal.at)} ({words.line(refusal.at)})"
     yield "category", words.category(refusal)
     if refusal.stage or refusal.ms_to_refusal is not None:
         yield "stage", _stage(refusal)
     yield "model", words.line(refusal.model or "unknown")
     yield "outcome", words.OUTCOMES[refusal.outcome] + words.bracketed(refusal.answered_by)
-    yield from tried.facts(refusal, attempts)
-    if used := _tokens(refusal):
-        yield "tokens", used
+    yield from tried.facts(refusal, found.attempts)
+    if used := annotations.cost_sentence(found.cost):
+        yield "cost", used
+    if told := _incident_sentence(store, found):
+        yield "incident", told
+    if compared := candidates.sentence(refusal):
+        yield "compared", compared
     yield "asked by", _who(refusal)
     for title in ("session_id", "agent_id", "project", "user", "request_id", "message_id"):
         if value := getattr(refusal, title):
@@ -157,6 +200,21 @@ def _facts(refusal: "Refusal", attempts: "list[Attempt]") -> Iterator[tuple[str,
     for title, value in (("domain", refusal.domain), ("tags", ", ".join(refusal.tags))):
         if value:
             yield title, words.line(value)
+    yield from annotations.facts(found.annotations)
+    if found.despite_exemption:
+        yield "exemption", "declined despite the approval that your settings name (exemption.approved_on)"
+    if found.burst.unusual:
+        yield "burst", _burst(found)
+
+
+def _burst(found: "Dossier") -> str:
+    from proxy.cli.words import category
+
+    one = found.burst
+    return (
+        f"{one.count} incidents of {category(found.refusal)} within this hour, where {one.expected:.2g} were to be expected from the past"
+        f" (chance {one.probability:.1g})"
+    )
 
 
 def _headers(refusal: "Refusal") -> Iterator[tuple[str, str]]:
@@ -179,15 +237,15 @@ def _stage(refusal: "Refusal") -> str:
     return ", ".join(facts)
 
 
-def _tokens(of: "Refusal") -> str:
-    names = {
-        "input_tokens": "in",
-        "output_tokens": "out",
-        "cache_read_tokens": "read from cache",
-        "cache_write_tokens": "written to it",
-    }
-    counts = {what: getattr(of, name) for name, what in names.items()}
-    return ", ".join(f"{n:,} {what}" for what, n in counts.items() if n is not None)
+def _incident_sentence(store: "Store", found: "Dossier") -> str | None:
+    """Which of how many refusals of its incident it is; None where it is the only one."""
+    from proxy.cli.words import moment
+
+    ids = [one.id for one in found.incident]
+    if len(ids) == 1:
+        return None
+    short = store.short_ids(ids[:1])[ids[0]]
+    return f"{ids.index(found.refusal.id) + 1} of {len(ids)} refusals, since {moment(found.incident[0].at)} ({short})"
 
 
 def _who(refusal: "Refusal") -> str:
@@ -197,16 +255,16 @@ def _who(refusal: "Refusal") -> str:
     return f"{words.line(client)}{words.bracketed(refusal.entrypoint)}, {words.ROLES[refusal.role]}"
 
 
-def _print_map(store: "Store", refusal: "Refusal", room: int, *, with_content: bool, full: bool) -> None:
+def _print_map(store: "Store", found: "Dossier", room: int, *, with_content: bool, full: bool) -> None:
     from proxy.cli import segments as tree
     from proxy.cli.layout import wrapped
 
-    segments = store.segments(refusal.id)
+    segments = found.segments
     if not segments:
         click.echo("\nOf the request nothing is known.")
         return
     rows = tree.rows(segments, full=full or with_content)
-    texts = _texts(store, refusal.id) if with_content else {}
+    texts = _texts(store, found.refusal.id) if with_content else {}
     click.echo(f"\n{click.style('The request', bold=True)}: {wrapped(tree.total(segments), room, MARGIN)}")
     if any(segment.new is not None for segment in segments):
         new = sum(segment.new is True for segment in segments)

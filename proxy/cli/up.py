@@ -27,8 +27,6 @@ def up(listen: str | None, upstream: str | None, db: str | None, config: str | N
 
     logs.configure()
     in_force = load(config, {"listen": listen, "upstream": upstream, "db": db})
-    for table in in_force.planned:
-        click.echo(f"demur: [{table}] in {in_force.config} is not built yet and changes nothing", err=True)
     for warning in in_force.warnings:
         click.echo(f"demur: {warning}", err=True)
     run_loop(_serve(in_force))

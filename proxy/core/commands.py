@@ -28,7 +28,7 @@ class Counsel(Protocol):
     def pin(self, key: str) -> Pin | None:
         """The model that a conversation stays on."""
 
-    def judged_correct(self, fingerprint: str) -> bool | None:
+    def judged_correct(self, asked: str) -> bool | None:
         """Whether a person judged a refusal of this content correct; None where that cannot be read."""
 
     def attempts(self, session_id: str | None) -> int:

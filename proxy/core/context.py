@@ -1,6 +1,6 @@
 """A request body as labelled, content-addressed segments, and back to its bytes.
 
-The body is read by position: objects and arrays down to the content block are walked here, so that it is known where each
+The body is read by position, a byte a character (Latin-1): objects and arrays down to the content block are walked here, so that it is known where each
 segment begins and ends, and what stands between them is the skeleton. Skeleton and contents joined are the body to the
 byte, with its key order, spaces, escapes and numbers. The values come from ``json``: unlike msgspec it reads a
 lone surrogate (clients cut texts in the middle of an emoji), and it tells of a key that stands twice in an object, of which
@@ -15,12 +15,13 @@ of tool calls, and the checksum and build number of the attribution block.
 """
 
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from json import JSONDecoder, loads
-from typing import NamedTuple
+from typing import NamedTuple, Protocol
 
 import msgspec
 
+from proxy.core.calls import Calls
 from proxy.core.redact import Redactor
 from proxy.core.segment import identity, key_of, mark, string, to_json, tokens
 from schemas.labels import Label
@@ -28,7 +29,7 @@ from schemas.records import Segment
 
 ANSWERED = frozenset({Label.ASSISTANT_TEXT, Label.THINKING, Label.TOOL_USE, Label.FALLBACK})
 """What only an assistant's message holds."""
-ADDED = frozenset({Label.REMINDER, Label.SYSTEM_MESSAGE})
+ADDED = frozenset({Label.REMINDER, Label.SYSTEM_MESSAGE, Label.MEMORY, Label.HOOK, Label.ENVIRONMENT, Label.MCP})
 """What the client adds to a user's turn by itself."""
 
 _MESSAGE = re.compile(r"messages\[(\d+)\]")
@@ -51,9 +52,14 @@ class Split(msgspec.Struct, kw_only=True):
 def split(body: bytes, redactor: Redactor | None) -> Split:
     """The parts of a request body, decompressed, secrets taken out by ``redactor``. Never raises."""
     try:
-        return _Body(body.decode(), redactor).split()
+        return read(body, redactor)
     except (ValueError, RecursionError):
         return _unread(body, redactor)
+
+
+def read(body: bytes, redactor: Redactor | None) -> Split:
+    """The parts of a body. Raises ValueError where it is not JSON in UTF-8, RecursionError where it is nested too deeply."""
+    return _Body(body, redactor).split()
 
 
 def join(skeleton: list[bytes | str], contents: dict[str, bytes]) -> bytes:
@@ -66,15 +72,26 @@ def without_content(split: Split) -> Split:
     return Split(segments=split.segments, skeleton=None, exact=None, replacements=split.replacements)
 
 
-def fingerprint(
-    segments: list[Segment], mark: Callable[[Segment], str | None] = lambda segment: segment.hash
+class Placed(Protocol):
+    """A segment, as far as its place and its identity go."""
+
+    @property
+    def label(self) -> str: ...
+    @property
+    def path(self) -> str: ...
+    @property
+    def hash(self) -> str: ...
+
+
+def fingerprint[S: Placed](
+    segments: Iterable[S], mark: Callable[[S], str | None] = lambda segment: segment.hash
 ) -> str | None:
     """One hash for what the last turn of the user said; None where it said nothing.
 
     The turn is the last run of messages without one of the assistant's; reminders and system messages are left out, and what
     ``mark`` has none for.
     """
-    turns: dict[str, list[Segment]] = {}
+    turns: dict[str, list[S]] = {}
     for segment in segments:
         if found := _MESSAGE.match(segment.path):
             turns.setdefault(found[1], []).append(segment)
@@ -128,12 +145,13 @@ class _Piece(NamedTuple):
 class _Body:
     """Reads one body: ``pos`` is how far it has read, ``done`` how far the parts reach."""
 
-    def __init__(self, text: str, redactor: Redactor | None) -> None:
-        self.text, self.redactor = text, redactor
+    def __init__(self, body: bytes, redactor: Redactor | None) -> None:
+        self.body, self.redactor = body, redactor
+        self.text = body.decode("latin-1")
         self.pos = self.done = 0
         self.parts: list[bytes | str] = []
         self.out = Split(skeleton=self.parts)
-        self.calls: dict[str, str] = {}
+        self.calls = Calls()
         self.doubled: list[object] = []
         self.decode = JSONDecoder(strict=False, object_pairs_hook=self._object).raw_decode
 
@@ -189,18 +207,20 @@ class _Body:
         self.out.replacements += piece.replaced
 
     def _segment(self, piece: _Piece, path: str, place: str | None) -> str:
-        raw = self.text[piece.start : piece.end].encode()
+        raw = self.body[piece.start : piece.end]
         data = to_json(piece.value) if piece.replaced else raw
-        label, tool, media = mark(place, piece.value, self.calls)
+        what = mark(place, piece.value, self.calls)
         segment = Segment(
             n=len(self.out.segments),
-            label=label,
+            label=what.label,
             path=path,
-            tool=tool,
-            media=media,
+            tool=what.tool,
+            media=what.media,
+            target=what.target,
+            pages=what.pages,
             bytes=len(raw),
             tokens_est=round(tokens(piece.value)),
-            hash=identity(piece.value, label),
+            hash=identity(piece.value, what.label),
             content=key_of(data),
         )
         self.out.segments.append(segment)
@@ -209,7 +229,7 @@ class _Body:
 
     def _literal(self, end: int) -> None:
         if end > self.done:
-            self.parts.append(self.text[self.done : end].encode())
+            self.parts.append(self.body[self.done : end])
 
     def _read(self, path: str | None, key: str | None = None, start: int | None = None) -> _Piece:
         """The value here; with its key, which stands at ``start``, where it is no segment."""
@@ -230,8 +250,17 @@ class _Body:
 
     def _value(self) -> object:
         self.doubled.clear()
-        value, self.pos = self.decode(self.text, self._skip())
-        return value
+        begin = self._skip()
+        value, self.pos = self.decode(self.text, begin)
+        raw = self.body[begin : self.pos]
+        return value if raw.isascii() else self._wide(raw, value)
+
+    def _wide(self, raw: bytes, value: object) -> object:
+        """What a value is whose bytes were read as characters: read again where it has escapes of other characters."""
+        if b"\\u" not in raw and not self.doubled:
+            return _utf8(value)
+        self.doubled.clear()
+        return self.decode(raw.decode())[0]
 
     def _members(self) -> Iterator[tuple[str, int]]:
         """Each key of the object here, and where it stands; the caller reads the value."""
@@ -241,7 +270,8 @@ class _Body:
             if head is None:
                 raise ValueError(f"no member at {start}")
             self.pos = head.end()
-            yield str(loads(head[1], strict=False)) if "\\" in head[1] else head[1][1:-1], start
+            name = head[1] if head[1].isascii() else head[1].encode("latin-1").decode()
+            yield str(loads(name, strict=False)) if "\\" in name else name[1:-1], start
 
     def _items(self) -> Iterator[int]:
         """The number of each item of the array here; the caller reads it."""
@@ -267,6 +297,17 @@ class _Body:
         while self.text[self.pos : self.pos + 1] in _BLANKS:
             self.pos += 1
         return self.pos
+
+
+def _utf8(value: object) -> object:
+    """Parsed JSON whose characters are bytes of UTF-8. Raises UnicodeDecodeError, a ValueError, where they are not."""
+    if isinstance(value, str):
+        return value if value.isascii() else value.encode("latin-1").decode()
+    if isinstance(value, list):
+        return [_utf8(item) for item in value]
+    if isinstance(value, dict):
+        return {_utf8(key): _utf8(member) for key, member in value.items()}
+    return value
 
 
 def _unread(body: bytes, redactor: Redactor | None) -> Split:

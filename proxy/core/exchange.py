@@ -10,20 +10,23 @@ The clock and the source of random bytes come from outside.
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from typing import Any
 
 from msgspec.structs import replace
 
-from proxy.core import asker
+from proxy.core import asker, incident, news
 from proxy.core.answer import Answer
 from proxy.core.context import Split, answers, fingerprint, split, without_content
 from proxy.core.detect import Verdict, answerer, detect, result
 from proxy.core.encoding import Decoder
 from proxy.core.headers import Headers, values
+from proxy.core.passed import MAIN, Memory, Passed
 from proxy.core.recent import Following, Recent, Seen
 from proxy.core.redact import Redactor
 from proxy.core.stamps import stamp, ulid
 from proxy.core.surface import Surface, surface
 from schemas.labels import Kind, Outcome, Result
+from schemas.models import family
 from schemas.records import Attempt, Entry, Refusal, Traffic, Update
 from schemas.wire import Message
 
@@ -31,6 +34,8 @@ Maker = Callable[[], Entry]
 
 _LONG = 20
 """Characters of the shortest secret that the table of secrets knows, about."""
+_ACCEPTED = frozenset({Result.ANSWERED, Result.RECOVERED_BY_API})
+"""Ends for which some model took the very content of the request."""
 _TOLD = ("model", "session_id", "agent_id", "client", "client_version", "entrypoint", "project")
 
 
@@ -48,6 +53,8 @@ class Watcher:
     ruling: str | None = None
     """Why nothing is asked again, where that is so for all of them: a ``Ruling``."""
     recent: Recent = field(default_factory=Recent)
+    memory: Memory | None = None
+    """What was accepted lately, and what is told of it."""
 
     def exchange(self, method: bytes, target: bytes, headers: Headers) -> "Exchange | None":
         """The onlooker for a request; None where the request is none of ours and is only passed on."""
@@ -115,8 +122,8 @@ class Exchange:
         who = self._asker()
         return who if _is_plain(who) else self._cleaned(who)
 
-    def fingerprint(self) -> str | None:
-        """Of the request. Takes milliseconds."""
+    def asked(self) -> str | None:
+        """One hash for what the last turn of the user said. Takes milliseconds."""
         parts = self._split()
         return fingerprint(parts.segments) if parts else None
 
@@ -147,7 +154,18 @@ class Exchange:
         if self._counted:
             return None
         self._counted = True
-        return self._traffic(self.who(), self.answer.message, self._result(self.answer.message, self.declined))
+        who, outcome = self.who(), self._result(self.answer.message, self.declined)
+        traffic = self._traffic(who, self.answer.message, outcome)
+        if self._watcher.memory is not None and outcome in _ACCEPTED:
+            self._pass(self._watcher.memory, who, traffic.answered_by)
+        return traffic
+
+    def _pass(self, memory: Memory, who: asker.Asker, answered_by: str) -> None:
+        """Its content was accepted."""
+        if self._surface is Surface.MESSAGES and who.session_id:
+            model = family(answered_by or who.model or "")
+            size = sum(map(len, self._body))
+            memory.passed(Passed(who, model, stamp(self._began), self.answer.request_id, size, self.request))
 
     def _weigh(self, messages: list[Message]) -> Maker | None:
         found = [(message, verdict) for message in messages if (verdict := detect(message)) is not None]
@@ -204,9 +222,11 @@ class Exchange:
         traffic: list[tuple[Traffic, int]],
     ) -> Entry:
         parts = self._split()
+        told = self._news(who, parts)
         entry = Entry(
             refusals=[
-                self._refusal(who, n, message, verdict, parts, elapsed) for n, (message, verdict) in enumerate(found)
+                replace(self._refusal(who, n, message, verdict, parts, elapsed), **told)
+                for n, (message, verdict) in enumerate(found)
             ],
             attempts=found[0][1].attempts,
             traffic=traffic,
@@ -215,6 +235,28 @@ class Exchange:
             kept = parts if self._watcher.content else without_content(parts)
             entry.segments, entry.contents, entry.skeleton = kept.segments, kept.contents, kept.skeleton or None
         return entry
+
+    def _news(self, who: asker.Asker, parts: Split | None) -> dict[str, Any]:
+        """Fields of the record: what the request said, and what of it was new. Marks the segments."""
+        if parts is None:
+            return {}
+        here = news.asked(parts.segments)
+        said = fingerprint(parts.segments)
+        facts: dict[str, Any] = {"asked": said, "fingerprint": said, "turn": here.turn or None}
+        if self._watcher.memory is None or who.session_id is None:
+            return facts
+        accepted = self._watcher.memory.accepted(who, family(self.model or who.model or ""), here.root)
+        found = news.compare(parts.segments, accepted, parts.contents, news.Who(who.session_id, who.role not in MAIN))
+        facts |= {"history": found.history, "fingerprint": incident.fingerprint(parts.segments) or said}
+        if last := found.accepted:
+            facts |= {
+                "accepted_at": last.at,
+                "accepted_model": last.model,
+                "accepted_version": last.client_version,
+                "accepted_request_id": last.request_id,
+                "accepted_turn": last.turn or None,
+            }
+        return facts
 
     def _refusal(
         self, who: asker.Asker, n: int, message: Message, verdict: Verdict, parts: Split | None, elapsed: float
@@ -245,7 +287,6 @@ class Exchange:
             entrypoint=who.entrypoint,
             user=who.user,
             project=who.project,
-            fingerprint=fingerprint(parts.segments) if parts else None,
             status=self.answer.status or None,
             streamed=who.streamed,
             output_tokens=verdict.usage.output_tokens,

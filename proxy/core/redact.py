@@ -9,6 +9,7 @@ import re
 from collections import Counter
 from collections.abc import Sequence
 
+from proxy.core.hints import Hints, folded, lower, plain
 from proxy.core.secrets import DONE, RULES, SECRET_KEYS, Found, Rule, looks_random
 
 SECRET_NAMES = tuple("password passwd passphrase secret token apikey api_key api-key access_key private_key".split())
@@ -20,18 +21,31 @@ OPAQUE = frozenset({("base64", "data"), ("thinking", "signature"), ("redacted_th
 
 _OPAQUE_KEYS = {key for _, key in OPAQUE}
 _SHORTEST = 8
+_SHORT = 160
+"""Characters, up to which one search for any hint is faster than one for each."""
 
 
-def _by_hint(rules: Sequence[Rule], *, fold: bool) -> dict[str, list[Rule]]:
-    hints = dict.fromkeys(rule.hint for rule in rules if rule.fold == fold)
-    return {hint: [rule for rule in rules if rule.fold == fold and rule.hint == hint] for hint in hints}
+class _Table:
+    """Rules by the literal that stands in all they match; ``fold``: which read the text in lower case."""
+
+    def __init__(self, rules: Sequence[Rule], *, fold: bool) -> None:
+        self._rules: dict[str, list[Rule]] = {}
+        for rule in rules:
+            if rule.fold == fold:
+                self._rules.setdefault(rule.hint, []).append(rule)
+        self._hints = Hints(self._rules)
+
+    def within(self, text: str) -> list[Rule]:
+        """Those that may match in a text, as ``hints`` has it."""
+        return [rule for hint in self._hints.within(text) for rule in self._rules[hint]]
 
 
 _LEAST = [rule for rule in RULES if rule.name == "exemption-token"]
 _TABLES = {
-    secrets: (_by_hint(rules, fold=False), _by_hint(rules, fold=True))
+    secrets: (_Table(rules, fold=False), _Table(rules, fold=True))
     for secrets, rules in ((True, RULES), (False, _LEAST))
 }
+_ANY = re.compile("|".join(sorted({re.escape(rule.hint.lower()) for rule in RULES})))
 
 
 def _placeholder(name: str) -> str:
@@ -74,17 +88,19 @@ class Redactor:
     def __init__(self, deny: Sequence[str] = (), *, secrets: bool = True) -> None:
         self._deny = [_denied(entry) for entry in deny]
         self._secrets = secrets
-        self._plain, self._folded = _TABLES[secrets]
+        self._plain, self._folding = _TABLES[secrets]
 
     def found(self, text: str) -> list[Found]:
         """The spans to replace: in order, none overlapping another."""
         spans = [Found(*match.span(), "deny") for pattern in self._deny for match in pattern.finditer(text) if match[0]]
-        if len(text) >= _SHORTEST:
-            folded = text.replace("İ", "i").lower()  # the one letter that would become two
-            for hint in [hint for hint in self._plain if hint in text]:
-                spans += [found for rule in self._plain[hint] for found in rule.find(text, text)]
-            for hint in [hint for hint in self._folded if hint in folded]:
-                spans += [found for rule in self._folded[hint] for found in rule.find(text, folded)]
+        low = lower(text)
+        if len(text) >= _SHORTEST and (len(text) > _SHORT or _ANY.search(low)):
+            for rule in self._plain.within(plain(text)):
+                spans += rule.find(text, text)
+            if rules := self._folding.within(low):
+                source = folded(text)
+                for rule in rules:
+                    spans += rule.find(text, source)
         return _merged(spans) if spans else spans
 
     def text(self, text: str, account: Counter[str] | None = None) -> tuple[str, int]:

@@ -218,7 +218,7 @@ class Armed:
         exchange, session = self._exchange, self._plan.asked.who.session_id
 
         def question(counsel: Any) -> tuple[bool | None, int]:
-            mark = exchange.fingerprint()
+            mark = exchange.asked()
             return counsel.judged_correct(mark) if mark else False, counsel.attempts(session)
 
         told = yield Ask(question)

@@ -7,6 +7,10 @@ from typing import Literal, NamedTuple
 
 import msgspec
 
+from proxy.core.calls import Calls
+from proxy.core.inserted import BY_CLIENT, REMINDER, label, skill, undated, unfolded, used
+from proxy.core.pdf import pages
+from proxy.core.target import shown
 from schemas.labels import Label
 
 _BLOCKS = {
@@ -22,12 +26,12 @@ _PLACES = {
     "user": Label.USER_TEXT,
     "assistant": Label.ASSISTANT_TEXT,
 }
-_PREFIXES = (
-    ("prompt", "x-anthropic-billing-header", Label.ATTRIBUTION),
-    ("user", "<system-reminder>", Label.REMINDER),
-)
+_ATTRIBUTION = "x-anthropic-billing-header"
 _NUMBERED = frozenset({Label.TOOL_USE, Label.TOOL_RESULT})
 """The same call and the same result have another id each time."""
+_PLAIN = frozenset({"type", "text", "cache_control"})
+"""The members of a text block that has no others."""
+_PDF = "application/pdf"
 _TEXTS = {"text": "text", "thinking": "thinking", "tool_result": "content"}
 _VOLATILE = re.compile(r" ?cch=[^;]*;?|(?<=cc_version=)(\d+\.\d+\.\d+)\.[0-9A-Za-z]+")
 
@@ -53,15 +57,30 @@ def _normal(value: object) -> object:
 
 def identity(value: object, label: Label) -> str:
     """The hash of what a value says: see ``schemas.records.Segment.hash``."""
-    if isinstance(value, str):
-        value = {"type": "text", "text": value}
-    elif label is Label.TOOL_RESULT and isinstance(value, dict) and isinstance(value.get("content"), str):
-        value = {**value, "content": [{"type": "text", "text": value["content"]}]}
+    text = _text(value)
+    if text is not None:
+        said: object = {"text": (lasting := _lasting(text, label)), "type": "text"}
+        if isinstance(value, dict) and not value.keys() <= _PLAIN:
+            said = _normal({**value, "text": lasting})
+        return key_of(to_json(said, order="sorted"))
+    if label is Label.TOOL_RESULT and isinstance(value, dict):
+        value = _result(value)
     if label in _NUMBERED and isinstance(value, dict):
         value = {key: member for key, member in value.items() if key not in ("id", "tool_use_id")}
-    if label is Label.ATTRIBUTION and isinstance(value, dict):
-        value = {**value, "text": _VOLATILE.sub(lambda match: match[1] or "", value["text"])}
     return key_of(to_json(_normal(value), order="sorted"))
+
+
+def _result(value: dict[str, object]) -> dict[str, object]:
+    """A tool's result with its text as a block, without what the client put behind it."""
+    said = value.get("content")
+    return {**value, "content": [{"type": "text", "text": unfolded(said)}]} if isinstance(said, str) else value
+
+
+def _lasting(text: str, label: Label) -> str:
+    """A text without what its client changes from turn to turn."""
+    if label is Label.ATTRIBUTION:
+        return _VOLATILE.sub(lambda match: match[1] or "", text)
+    return undated(text) if label in BY_CLIENT else text
 
 
 def tokens(value: object) -> float:
@@ -74,6 +93,8 @@ def tokens(value: object) -> float:
         plain = len(value) if value.isascii() else len(value.encode("ascii", "ignore"))
         rest = 0 if plain == len(value) else len(value.encode("utf-8", "surrogatepass")) - plain
         return plain / 3.6 + rest / 2
+    if (text := _text(value)) is not None:
+        return tokens(text)
     if isinstance(value, list):
         return sum(map(tokens, value))
     kind = string(value, "type") or ""
@@ -97,30 +118,73 @@ def _text(value: object) -> str | None:
     """The text of a string or of a text block."""
     if isinstance(value, str):
         return value
-    return string(value, "text") if string(value, "type") == "text" else None
+    if isinstance(value, dict) and value.get("type") == "text" and isinstance(text := value.get("text"), str):
+        return text
+    return None
 
 
 class Mark(NamedTuple):
-    """What a value is."""
+    """What a value is; the fields are those of ``schemas.records.Segment``."""
 
     label: Label
     tool: str | None = None
+    target: str | None = None
     media: str | None = None
+    pages: int | None = None
 
 
-def mark(place: str | None, value: object, calls: dict[str, str]) -> Mark:
-    """What a value is, by its place (a role, or a member of the body); ``calls``, the tools by call, is kept up to date."""
-    text, kind, name = _text(value), string(value, "type") or "", string(value, "name")
+def mark(place: str | None, value: object, calls: Calls) -> Mark:
+    """What a value is, by its place (a role, or a member of the body); ``calls`` is kept up to date."""
+    if place == "assistant":
+        calls.over()
     if place == "tools":
-        return Mark(Label.TOOL, name)
-    if text is not None:
-        label = _PLACES.get(place or "", Label.OTHER)
-        return Mark(next((known for at, prefix, known in _PREFIXES if at == place and text.startswith(prefix)), label))
+        return Mark(Label.TOOL, string(value, "name"))
+    if (text := _text(value)) is not None:
+        return _spoken(place, text, calls)
+    kind = string(value, "type") or ""
+    if not isinstance(value, dict):
+        return Mark(Label.OTHER)
     if kind.endswith("tool_use"):
-        calls[string(value, "id") or ""] = name or ""
-        return Mark(Label.TOOL_USE, name)
+        call = calls.call(string(value, "id") or "", string(value, "name"), value.get("input"))
+        return Mark(Label.TOOL_USE, *call)
     if kind.endswith("tool_result"):
-        return Mark(Label.TOOL_RESULT, calls.get(string(value, "tool_use_id") or "") or None)
-    source = value.get("source") if isinstance(value, dict) else None
-    label = _BLOCKS.get(kind, Label.OTHER)
-    return Mark(label, media=string(source, "media_type") if label is Label.MEDIA else None)
+        return _answer(value, calls)
+    known = _BLOCKS.get(kind, Label.OTHER)
+    return _media(value, calls) if known is Label.MEDIA else Mark(known)
+
+
+def _spoken(place: str | None, text: str, calls: Calls) -> Mark:
+    known = _PLACES.get(place or "", Label.OTHER)
+    if known is Label.SYSTEM and text.startswith(_ATTRIBUTION):
+        return Mark(Label.ATTRIBUTION)
+    if known is Label.SYSTEM_MESSAGE or (known is Label.USER_TEXT and text.startswith(REMINDER)):
+        tool = used(text)
+        call = calls.told(*tool) if tool else ()
+        return Mark(label(text, known if known is Label.SYSTEM_MESSAGE else Label.REMINDER), *call)
+    if known is Label.USER_TEXT and (folder := skill(text)):
+        return Mark(Label.REMINDER, "Skill", shown(folder))
+    return Mark(known)
+
+
+def _answer(value: dict[str, object], calls: Calls) -> Mark:
+    """A tool's result, and the first document, or else image, within it."""
+    content = value.get("content")
+    blocks = content if isinstance(content, list) else []
+    said = content if isinstance(content, str) else None
+    call = calls.result(string(value, "tool_use_id") or "", said)
+    within = [block for block in blocks if string(block, "type") in ("document", "image")]
+    first = min(within, key=lambda block: block["type"], default=None)
+    return Mark(Label.TOOL_RESULT, *call, *_kind(first)) if first else Mark(Label.TOOL_RESULT, *call)
+
+
+def _media(value: dict[str, object], calls: Calls) -> Mark:
+    source = value.get("source")
+    call = calls.brought(string(source, "data") if value["type"] == "document" else None)
+    return Mark(Label.MEDIA, *call, *_kind(value))
+
+
+def _kind(block: dict[str, object]) -> tuple[str | None, int | None]:
+    """The media type of a block, and the pages of a PDF."""
+    source = block.get("source")
+    media, data = string(source, "media_type"), string(source, "data")
+    return media, pages(data) if media == _PDF and data else None

@@ -180,11 +180,11 @@ def test_a_name_server_that_does_not_answer_holds_nothing_up(
 def test_the_settings_that_are_set_are_told_with_where_they_come_from(at_home: Path, db: Path) -> None:
     config = at_home / "demur.toml"
     config.write_text(
-        'max_body_mb = 8\n[capture]\nredact_secrets = false\n[redact]\ndeny = ["acme", "/(/"]\n[prices]\nenabled = true\n'
+        'max_body_mb = 8\n[capture]\nredact_secrets = false\n[redact]\ndeny = ["acme", "/(/"]\n[prices.m]\ninput = 5\n'
     )
     seen = checked("--offline", "--config", config, db=db, DEMUR_CAPTURE_CONTENT="none", DEMUR_MITMPROXY_HOSTS="a,b")
     assert seen["config"][1] == f"{config} was read"
-    assert seen["[prices]"][0] == "warn"
+    assert seen["prices"][1] == "m, from demur.toml"
     assert seen["max_body_mb"][1] == "8, from demur.toml"
     assert seen["capture.content"][1] == "none, from the environment (DEMUR_CAPTURE_CONTENT)"
     assert seen["mitmproxy.hosts"][1] == "a, b, from the environment (DEMUR_MITMPROXY_HOSTS)"

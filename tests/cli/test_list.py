@@ -44,8 +44,10 @@ def test_a_row_has_the_facts_and_no_text_of_the_request(db: Path) -> None:
 
 def test_json_gives_exactly_the_fields_of_the_interface_in_their_order(db: Path) -> None:
     keep(db, declined(request(), request_id="req_a"), declined(request(), request_id="req_b"))
-    listed = objects(demur("list", "--json", db=db))
+    listed = objects(demur("list", "--json", "--all", db=db))
     assert [list(record) for record in listed] == [LISTED, LISTED]
+    (incident,) = objects(demur("list", "--json", db=db))
+    assert list(incident) == [*LISTED, "refusals", "first_at", "last_at", "ids"]
     first = listed[0]
     assert first["at"] == "2026-11-23T14:36:02.324Z"
     assert (first["category"], first["stage"], first["role"]) == ("cyber", "before_output", "main")
@@ -57,7 +59,40 @@ def test_json_gives_exactly_the_fields_of_the_interface_in_their_order(db: Path)
 def test_the_newest_is_the_first(db: Path) -> None:
     keep(db, entry(2), entry(3), entry(1))
     assert [record["id"] for record in objects(demur("list", "--json", db=db))] == [name(3), name(2), name(1)]
-    assert objects(demur("list", "--json", "--all", db=db)) == objects(demur("list", "--json", db=db))
+    every = objects(demur("list", "--json", "--all", db=db))
+    assert [record["id"] for record in every] == [name(3), name(2), name(1)]
+
+
+def test_an_incident_is_one_line_told_as_its_first_with_the_end_of_its_last(db: Path) -> None:
+    keep(db, *(again(n, category="cyber") for n in range(1, 4)), entry(9))
+    keep(db, again(5, outcome=Outcome.RECOVERED_BY_CLIENT, answered_by="claude-opus-4-8", turns_elsewhere=2))
+    title, other, row, *_ = lines(demur("list", db=db))
+    assert title.split()[:3] == ["ID", "N", "TIME"]
+    assert re.split(r"\s{2,}", other)[1] == "1"
+    assert re.split(r"\s{2,}", row)[:2] == [name(1), "4"]
+    assert "recovered by the client (claude-opus-4-8) +2 turns" in row
+    incident = objects(demur("list", "--json", db=db))[1]
+    assert (incident["id"], incident["refusals"], incident["outcome"]) == (name(1), 4, "recovered_by_client")
+    assert incident["ids"] == [name(n) for n in (1, 2, 3, 5)]
+    assert (incident["first_at"], incident["last_at"]) == (entry(1).refusals[0].at, entry(5).refusals[0].at)
+    assert "N" not in lines(demur("list", "--all", db=db))[0].split()
+
+
+def test_an_incident_is_judged_once_any_of_its_refusals_is(db: Path) -> None:
+    keep(db, again(1), again(2, verdict=Verdict.FALSE_POSITIVE, domain="data", tags=["x"]), again(3))
+    (incident,) = objects(demur("list", "--json", db=db))
+    assert (incident["verdict"], incident["domain"], incident["tags"]) == ("false_positive", "data", ["x"])
+    assert objects(demur("list", "--json", "--unjudged", db=db)) == []
+    every = objects(demur("list", "--json", "--unjudged", "--all", db=db))
+    assert [record["id"] for record in every] == [name(3), name(1)]
+
+
+def test_an_incident_whose_first_refusal_is_gone_is_still_one(db: Path) -> None:
+    keep(db, *(again(n) for n in range(3)))
+    with closing(sqlite3.connect(db)) as other:
+        other.executescript(f"delete from refusals where id = '{name(0)}'")
+    (incident,) = objects(demur("list", "--json", db=db))
+    assert incident["ids"] == [name(1), name(2)]
 
 
 def test_times_are_those_of_this_machine(db: Path, tokyo: None) -> None:
@@ -273,7 +308,7 @@ SESSION = "11111111-2222-4333-8444-555555555555"
 
 def again(n: int, **fields: Any) -> Entry:
     """One more refusal of a turn that was sent again."""
-    return entry(n, **{"session_id": SESSION, "fingerprint": "b2:same", "outcome": Outcome.REFUSED, **fields})
+    return entry(n, **{"session_id": SESSION, "asked": "b2:same", "outcome": Outcome.REFUSED, **fields})
 
 
 def looped(db: Path, *arguments: object) -> list[str]:
@@ -283,18 +318,18 @@ def looped(db: Path, *arguments: object) -> list[str]:
 def test_a_loop_is_told_once_with_how_many_who_since_when_and_what_to_do(db: Path, tokyo: None) -> None:
     keep(db, entry(0), *(again(n) for n in range(1, 6)))
     listed = lines(demur("list", db=db))
-    assert len(listed) == 1 + 6 + 1
+    assert len(listed) == 1 + 2 + 1
     assert listed[-1] == (
         "A loop: 11111111-222 was declined 5 times in a row on the same turn, since 2099-11-23 23:00."
         " Go back before it with /rewind or Esc Esc, or begin anew with /clear;"
         " retry.tool_guard = true stops the loop of a tool."
     )
-    assert len(lines(demur("list", "--json", db=db))) == 6
+    assert len(lines(demur("list", "--json", "--all", db=db))) == 6
 
 
 def test_two_in_a_row_are_no_loop_and_neither_is_what_nobody_can_tell_apart(db: Path) -> None:
-    keep(db, again(1), again(2), again(3, fingerprint="b2:other"), again(4), again(5))
-    keep(db, *(again(n, session_id=None) for n in range(6, 10)), *(again(n, fingerprint=None) for n in range(10, 14)))
+    keep(db, again(1), again(2), again(3, asked="b2:other"), again(4), again(5))
+    keep(db, *(again(n, session_id=None) for n in range(6, 10)), *(again(n, asked=None) for n in range(10, 14)))
     keep(db, *(again(n, session_id="s", kind=Kind.OUTPUT_FILTER) for n in range(14, 18)))
     keep(db, *(again(n, session_id="t", outcome=Outcome.RECOVERED_BY_DEMUR) for n in range(18, 22)))
     keep(db, *(again(n, session_id="u", agent_id=str(n)) for n in range(22, 26)))
@@ -308,8 +343,9 @@ def test_a_loop_is_told_whatever_other_sessions_do_between(db: Path) -> None:
 
 def test_a_loop_of_which_less_than_three_are_shown_is_not_told_and_a_long_one_is_counted_whole(db: Path) -> None:
     keep(db, *(again(n) for n in range(40)))
-    assert looped(db, "--limit", 2) == []
-    (told,) = looped(db)
+    assert looped(db, "--all", "--limit", 2) == []
+    (told,) = looped(db, "--all")
+    assert looped(db) == [told]
     assert "40 times in a row" in told
     assert max(map(len, demur("list", db=db, COLUMNS="80").stdout.splitlines())) <= 80
 

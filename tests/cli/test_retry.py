@@ -161,7 +161,7 @@ def test_a_request_that_cannot_be_read_is_told_in_one_line_and_taken_for_not_sto
         ({"outcome": Outcome.RECOVERED_BY_API}, "api_fallback"),
         ({"category": "reasoning_extraction"}, "reasoning_extraction"),
         ({"category": "category_of_next_year"}, "category"),
-        ({"fingerprint": "b2:f", "verdict": Verdict.CORRECT}, "judged_correct"),
+        ({"asked": "b2:f", "verdict": Verdict.CORRECT}, "judged_correct"),
     ],
     ids=str,
 )
@@ -179,7 +179,7 @@ def test_the_request_s_own_model_counts_where_the_conversation_stayed_on_another
 
 
 def test_what_a_person_judged_of_the_same_content_counts(db: Path) -> None:
-    keep(db, entry(1, fingerprint="b2:f", verdict=Verdict.CORRECT), entry(2, fingerprint="b2:f", model="claude-opus-5"))
+    keep(db, entry(1, asked="b2:f", verdict=Verdict.CORRECT), entry(2, asked="b2:f", model="claude-opus-5"))
     assert against(explained(db, ANY, name(2))) == ["judged_correct"]
 
 

@@ -42,7 +42,7 @@ def test_show_tells_the_facts_in_words(db: Path) -> None:
         "the stored request is the sent one, but 1 secret was replaced",
         "unknown: nobody has judged it yet",
         "This request was declined.",
-        "412 in, 3 out, 9 read from cache, 7 written to it",
+        "tokens: 412 in, 3 out, 9 read from the cache, 7 written to it",
         "What set it off is not known",
         "--content shows the text",
     ]:
@@ -57,7 +57,7 @@ def test_show_prints_no_text_of_the_request_unless_it_is_asked_to(db: Path) -> N
         for text in (
             "my own words",
             "house rules",
-            "/src/0.py",
+            "line 0",
             "line 0",
             "It works.",
             "You are Claude Code",
@@ -168,10 +168,12 @@ def test_json_has_the_record_and_all_that_belongs_to_it(db: Path) -> None:
     (shown,) = objects(demur("show", "last", "--json", db=db))
     assert list(shown) == [*Refusal.__struct_fields__, *SHOWN]
     assert shown["exact"] is True
-    assert list(shown["segments"][0]) == "n label path tool media bytes tokens_est hash new".split()
+    assert list(shown["segments"][0]) == "n label path tool media bytes tokens_est hash new target pages".split()
     assert [part["path"] for part in shown["segments"]] == [segment.path for segment in kept.segments]
-    assert shown["candidates"] == shown["annotations"] == []
-    assert shown["advice"] is shown["incident"] is None
+    assert shown["candidates"] == []
+    assert {one["name"] for one in shown["annotations"]} <= {"script", "media", "language"}
+    assert shown["incident"]["ids"] == [shown["id"]]
+    assert all(isinstance(step, str) for step in shown["advice"])
     assert shown["attempts"][0]["by"] == "client"
     assert "authorization" not in shown["headers"]
 
@@ -257,7 +259,7 @@ def test_a_refusal_has_many_names(db: Path, asked: str) -> None:
 
 def test_the_id_that_list_prints_is_one_that_show_takes(db: Path) -> None:
     keep(db, *(declined(request(), request_id=f"req_{n}") for n in range(5)))
-    short = [line.split()[0] for line in lines(demur("list", db=db))[1:6]]
+    short = [line.split()[0] for line in lines(demur("list", "--all", db=db))[1:6]]
     assert len({objects(demur("show", asked, "--json", db=db))[0]["id"] for asked in short}) == 5
 
 

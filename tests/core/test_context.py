@@ -459,6 +459,23 @@ def test_identity_is_of_the_redacted_text() -> None:
     assert one.segments[0].bytes == len(json.dumps(text(KEY)))
 
 
+@pytest.mark.parametrize("escaped", [True, False])
+def test_a_text_of_other_scripts_is_read_as_it_was_said(escaped: bool) -> None:
+    given = user(
+        {"type": "tool_use", "name": "Führe", "input": {"größe": [1.5, True, None, "漢😀", "plain"], "path": "/a/é"}}
+    )
+    found = split(json.dumps(given, ensure_ascii=escaped).encode(), Redactor())
+    (segment,) = found.segments
+    assert (segment.tool, segment.target) == ("Führe", "/a/é")
+    assert json.loads(joined(found)) == given
+    assert segment.hash == only(given).hash
+
+
+def test_a_secret_among_other_scripts_is_replaced_and_nothing_else() -> None:
+    found = parts(user(text(f"größer 漢 {KEY} 😀")), Redactor())
+    assert json.loads(joined(found)) == user(text("größer 漢 [redacted:anthropic-key] 😀"))
+
+
 def test_media_is_not_searched_for_secrets() -> None:
     body = user({"type": "image", "source": {"type": "base64", "media_type": "image/png", "data": KEY}})
     assert parts(body, Redactor()).exact is True

@@ -1,0 +1,165 @@
+"""``demur label``: what a person says of refusals. What was said before is kept; see ``proxy.judgements``."""
+
+import time
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from proxy.cli import judgement
+from proxy.cli.options import (
+    Failed,
+    Misused,
+    config_option,
+    db_option,
+    lines_option,
+    meant,
+    one_line_errors,
+    warn,
+)
+from schemas.labels import Verdict
+
+if TYPE_CHECKING:
+    from proxy.judgements import Said, Standing
+    from proxy.store import Store
+    from schemas.records import Judgement, Refusal
+
+author_option = click.option(
+    "--author", metavar="A", help="Who judges.  [DEMUR_AUTHOR, or the name of this machine's account]"
+)
+
+
+@click.command()
+@click.argument("names", nargs=-1, metavar="ID...")
+@click.option(
+    "--verdict",
+    metavar="V",
+    help=f"One of {', '.join(Verdict)}. Left out, the last verdict of the same author stays.",
+)
+@click.option(
+    "--domain", metavar="D", help=f"The field of work: {judgement.DOMAINS}; or a word of your own; or '' for none."
+)
+@click.option("--note", metavar="T", help="A note; secrets are taken out of it.")
+@click.option("--tag", "tags", metavar="T", multiple=True, help="A tag, beside those given before; '' drops these.")
+@click.option("--segment", metavar="N", help="The segment that you believe guilty, by its number in `demur show`.")
+@author_option
+@click.option("--incident", is_flag=True, help="Judge all refusals of the same incident too.")
+@lines_option
+@db_option
+@config_option
+@one_line_errors
+def label(
+    names: tuple[str, ...],
+    verdict: str | None,
+    domain: str | None,
+    note: str | None,
+    tags: tuple[str, ...],
+    segment: str | None,
+    author: str | None,
+    incident: bool,
+    as_json: bool,
+    db: str | None,
+    config: str | None,
+) -> None:
+    """Say of declined requests whether declining was right, what they were about, and what you believe set it off.
+
+    ID is as `demur show` takes it. Nothing that was said before is lost: of several authors the newest counts. Of several IDs all are judged, or
+    with one that is wrong none.
+
+    \b
+    Example: demur label last --verdict false_positive --domain security
+             demur label 01JD0000 01JD0001 --verdict correct --note "as it should be"
+             demur label last --incident --tag ctf --segment 14
+    """
+    from proxy.cli.database import reading
+    from proxy.settings import load
+
+    if not names:
+        raise Misused("no refusal is named: say `last`, or the ids that `demur list` prints")
+    if verdict is domain is note is segment is None and not tags:
+        raise Misused("nothing is said of it: give --verdict, --domain, --note, --tag or --segment")
+    in_force = load(config, {"db": db})
+    pen = judgement.Pen(in_force.settings)
+    said, odd = _said(pen, verdict, domain, note, tags)
+    by = judgement.author(author, pen)
+    with reading(in_force.db) as store:
+        if store is None:
+            raise Failed(judgement.NOTHING)
+        chosen = _chosen(store, names)
+        made = _judgements(store, chosen, said, segment, by, incident=incident)
+        _keep(store, made, as_json=as_json)
+    for sentence in (odd, pen.told()):
+        if sentence:
+            warn(sentence)
+
+
+def _said(
+    pen: judgement.Pen, verdict: str | None, domain: str | None, note: str | None, tags: tuple[str, ...]
+) -> "tuple[Said, str | None]":
+    """What was said, but for the segment; and a sentence where the domain is an odd one."""
+    from proxy.judgements import Said
+
+    if note is not None and not note.strip():
+        raise Misused("an empty --note says nothing: leave it out")
+    field, odd = (None, None) if domain is None else judgement.domain(pen.write(domain))
+    said = Said(
+        verdict=None if verdict is None else judgement.verdict(verdict),
+        domain=field,
+        note=None if note is None else pen.write(note),
+        tags=tuple(pen.write(tag) for tag in tags),
+    )
+    return said, odd
+
+
+def _chosen(store: "Store", names: Sequence[str]) -> "list[Refusal]":
+    found = [store.find(meant(name)) for name in names]
+    return list({refusal.id: refusal for refusal in found}.values())
+
+
+def _judgements(
+    store: "Store",
+    chosen: "list[Refusal]",
+    said: "Said",
+    segment: str | None,
+    author: str,
+    *,
+    incident: bool,
+) -> "list[Judgement]":
+    """One for each refusal. Of a refusal that is named, what is said of it goes before what is said of its incident."""
+    from proxy.core.stamps import stamp
+    from proxy.judgements import upon
+
+    at, made = stamp(time.time()), dict[str, "Judgement"]()
+    for refusal in chosen:
+        here = said if segment is None else said._replace(segment=judgement.segment(store, refusal, segment))
+        own, *others = upon(store, refusal, here, author=author, at=at, incident=incident)
+        made |= {own.refusal_id: own} | {one.refusal_id: one for one in others if one.refusal_id not in made}
+    return list(made.values())
+
+
+def _keep(store: "Store", made: "list[Judgement]", *, as_json: bool) -> None:
+    from proxy.judgements import history, judge_all, standing
+
+    before = [standing(history(store, one.refusal_id)) for one in made]
+    ids = judge_all(store, made)
+    after = [standing(history(store, one.refusal_id)) for one in made]
+    short = store.short_ids(one.refusal_id for one in made)
+    for name, one, was, now in zip(ids, made, before, after, strict=True):
+        click.echo(_json(name, one, was, now) if as_json else _line(short[one.refusal_id], one, was, now))
+
+
+def _line(short: str, said: "Judgement", was: "Standing", now: "Standing") -> str:
+    kept = [f"segment {said.segment}"] if said.segment is not None else []
+    kept += ["with a note"] if said.note else []
+    more = f"; {', '.join(kept)}" if kept else ""
+    return f"{short}: was {judgement.called(was)}; is {judgement.called(now)}{more}"
+
+
+def _json(name: int, said: "Judgement", was: "Standing", now: "Standing") -> str:
+    import msgspec
+
+    from proxy.cli.words import as_json
+
+    record: dict[str, Any] = {"id": said.refusal_id, "judgement": name} | msgspec.to_builtins(said)
+    del record["refusal_id"]
+    return as_json(record | {"was": was._asdict(), "is": now._asdict()})

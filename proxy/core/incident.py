@@ -1,0 +1,89 @@
+"""Which refusals are one incident, and by what it is known.
+
+The first refusal after an acceptance opens an incident. It is known by its *marks*: the hashes of the candidates that were put in from
+outside or by the user. What the client adds by itself differs from one time to the next and does not count; what the model had said counts
+only where there is nothing else. Its fingerprint is one hash for them.
+
+A later refusal of the session belongs to it while nothing has been accepted in between and the marks are still in the request, however
+much was added. So does one with the same fingerprint within a day in another session, a resend or a re-run; but not where the marks are no
+more than a short text of the user, which others may say too.
+"""
+
+from msgspec import Struct
+
+from proxy.core.context import ANSWERED
+from proxy.core.news import FOREIGN, candidates, mark
+from proxy.core.segment import key_of
+from schemas.labels import Label
+from schemas.records import Segment
+
+SHORT = 200
+"""Bytes of a text that says too little to be known by."""
+ESSENTIAL = FOREIGN[0] | FOREIGN[1]
+
+
+class Opened(Struct, frozen=True, kw_only=True):
+    """An incident, as a later refusal sees it."""
+
+    id: str
+    session_id: str | None
+    at: str
+    fingerprint: str | None
+    asked: str | None
+    marks: frozenset[bytes]
+    short: bool
+
+
+class Declined(Struct, frozen=True, kw_only=True):
+    """A refusal, as far as it matters here."""
+
+    session_id: str | None
+    at: str
+    accepted_at: str | None
+    fingerprint: str | None
+    asked: str | None
+    marks: frozenset[bytes]
+    """Of all its segments."""
+
+
+def essential(segments: list[Segment]) -> list[Segment]:
+    """The candidates that an incident is known by, in the order of the request; none where nothing is known to be new."""
+    new = sorted(candidates(segments), key=lambda one: one.n)
+    chosen = [one for one in new if one.label in ESSENTIAL]
+    return chosen or [one for one in new if one.label in ANSWERED]
+
+
+def fingerprint(segments: list[Segment]) -> str | None:
+    """Of an incident that begins with a request of this map; None where it has no candidates."""
+    chosen = essential(segments)
+    return key_of("\n".join(dict.fromkeys(one.hash for one in chosen)).encode()) if chosen else None
+
+
+def is_short(segments: list[Segment]) -> bool:
+    """Whether the candidates are nothing but a short text of the user."""
+    chosen = essential(segments)
+    return all(one.label == Label.USER_TEXT for one in chosen) and sum(one.bytes for one in chosen) <= SHORT
+
+
+def marks_of(segments: list[Segment]) -> frozenset[bytes]:
+    """The marks of segments."""
+    return frozenset(mark(one.hash) for one in segments)
+
+
+def belongs(refusal: Declined, incident: Opened) -> bool:
+    """Whether a refusal is part of an incident that was opened before it."""
+    if refusal.session_id is not None and refusal.session_id == incident.session_id:
+        return _goes_on(refusal, incident)
+    return not incident.short and incident.fingerprint is not None and refusal.fingerprint == incident.fingerprint
+
+
+def _goes_on(refusal: Declined, incident: Opened) -> bool:
+    if refusal.accepted_at is not None and refusal.accepted_at > incident.at:
+        return False
+    if incident.marks:
+        return incident.marks <= refusal.marks
+    same = (refusal.fingerprint, refusal.asked)
+    return any(
+        mine is not None and mine == theirs
+        for mine, theirs in zip(same, (incident.fingerprint, incident.asked), strict=True)
+    )
