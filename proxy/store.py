@@ -13,6 +13,7 @@ Segments are kept once, compressed, under the hash of their content. A stored re
 import sqlite3
 from bisect import bisect_left
 from collections.abc import Iterable, Sequence
+from typing import Any
 
 import msgspec
 import zstandard
@@ -27,6 +28,12 @@ from schemas.records import Accepted, Annotation, Attempt, Entry, Pin, Refusal, 
 
 __all__ = ["Advance", "Loss", "Store", "StoreError"]
 
+_CHOSEN = """
+    (:since is null or at >= :since) and (:model is null or model = :model) and (:kind is null or kind = :kind)
+    and (:category is null or coalesce(category, 'none') = :category)
+"""
+_ALL_UNJUDGED = "(not :unjudged or max(verdict) = 'unknown' and min(verdict) = 'unknown')"
+_UNJUDGED = "(not :unjudged or verdict = 'unknown')"
 SHORT = 12
 """The least number of characters of a short id."""
 OWN_FAULT = (
@@ -98,27 +105,57 @@ class Store(DatabaseFile):
         since: str | None = None,
         model: str | None = None,
         category: str | None = None,
+        kind: str | None = None,
         unjudged: bool = False,
         limit: int | None = None,
     ) -> list[Refusal]:
         """The refusals, newest first. ``since`` is a time as in ``at`` or its beginning; category ``none`` means null."""
-        rows = self.rows(
-            """
-            select * from refusals
-            where (:since is null or at >= :since) and (:model is null or model = :model)
-              and (:category is null or coalesce(category, 'none') = :category)
-              and (not :unjudged or verdict = 'unknown')
-            order by at desc, id desc limit :limit
-            """,
-            {
-                "since": since,
-                "model": model,
-                "category": category,
-                "unjudged": unjudged,
-                "limit": -1 if limit is None else limit,
-            },
-        )
+        chosen = {"since": since, "model": model, "category": category, "kind": kind, "unjudged": unjudged}
+        sql = f"select * from refusals where {_CHOSEN} and {_UNJUDGED} order by at desc, id desc limit :limit"  # noqa: S608 constants
+        rows = self.rows(sql, chosen | {"limit": -1 if limit is None else limit})
         return [REFUSALS.record(row) for row in rows]
+
+    def incidents(
+        self,
+        *,
+        since: str | None = None,
+        model: str | None = None,
+        category: str | None = None,
+        kind: str | None = None,
+        unjudged: bool = False,
+        limit: int | None = None,
+    ) -> list[list[Refusal]]:
+        """The refusals by incident: the one that went on last first, in each the first first. Filters as in ``refusals``.
+
+        ``unjudged``: incidents of which nobody has judged any refusal.
+        """
+        chosen = {"since": since, "model": model, "category": category, "kind": kind, "unjudged": unjudged}
+        sql = f"""
+            select coalesce(incident_id, id) as incident, max(at || id) as last from refusals where {_CHOSEN}
+            group by 1 having {_ALL_UNJUDGED} order by last desc limit :limit
+        """  # noqa: S608 constants
+        found = self.rows(sql, chosen | {"limit": -1 if limit is None else limit})
+        groups: dict[str, list[Refusal]] = {row["incident"]: [] for row in found}
+        members = f"""
+            select * from refusals where {_CHOSEN} and (incident_id in (select value from json_each(:names))
+                or incident_id is null and id in (select value from json_each(:names))) order by at, id
+        """  # noqa: S608 constants
+        for row in self.rows(members, chosen | {"names": msgspec.json.encode(list(groups)).decode()}):
+            groups[row["incident_id"] or row["id"]].append(REFUSALS.record(row))
+        return list(groups.values())
+
+    def count(self, *, by_incident: bool = False, **chosen: Any) -> int:
+        """How many refusals, or incidents, there are for the filters of ``refusals``."""
+        given = {"since": None, "model": None, "category": None, "kind": None, "unjudged": False} | chosen
+        grouped = f"select 1 from refusals where {_CHOSEN} group by coalesce(incident_id, id) having {_ALL_UNJUDGED}"  # noqa: S608 constants
+        each = f"select 1 from refusals where {_CHOSEN} and {_UNJUDGED}"  # noqa: S608 constants
+        rows = self.rows(f"select count(*) as n from ({grouped if by_incident else each})", given)  # noqa: S608 constants
+        return int(rows[0]["n"])
+
+    def of_sessions(self, sessions: Iterable[str]) -> list[Refusal]:
+        """All refusals of some sessions, newest first."""
+        sql = "select * from refusals where session_id in (select value from json_each(?)) order by at desc, id desc"
+        return [REFUSALS.record(row) for row in self.rows(sql, [msgspec.json.encode(list(sessions)).decode()])]
 
     def find(self, name: str) -> Refusal:
         """The one refusal that is meant by an id, the beginning of one, a request id, or ``last``.

@@ -3,7 +3,6 @@
 How it ended is how the last of them ended, and the verdict is the newest that anybody gave on any of them.
 """
 
-from collections.abc import Iterable
 from typing import Any, NamedTuple
 
 import msgspec
@@ -42,15 +41,6 @@ class Incident(NamedTuple):
             "last_at": self.refusals[-1].at,
             "ids": [one.id for one in self.refusals],
         }
-
-
-def grouped(refusals: Iterable[Refusal]) -> list[Incident]:
-    """The incidents of refusals, the one that went on last first."""
-    groups: dict[str, list[Refusal]] = {}
-    for refusal in refusals:
-        groups.setdefault(refusal.incident_id or refusal.id, []).append(refusal)
-    incidents = [Incident(sorted(group, key=lambda one: (one.at, one.id))) for group in groups.values()]
-    return sorted(incidents, key=lambda one: (one.refusals[-1].at, one.refusals[-1].id), reverse=True)
 
 
 def record(refusal: Refusal) -> dict[str, Any]:

@@ -2,7 +2,7 @@
 
 import re
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -15,7 +15,7 @@ from proxy.cli.options import (
     one_line_errors,
     since_option,
 )
-from schemas.labels import Kind, Verdict
+from schemas.labels import Kind
 
 if TYPE_CHECKING:
     from proxy.cli.incidents import Incident
@@ -63,32 +63,38 @@ def list_(
     """
     from proxy.cli import words
     from proxy.cli.database import reading
-    from proxy.cli.incidents import Incident, grouped, record
+    from proxy.cli.incidents import record
     from proxy.settings import load
 
     since = None if since is None else moment_since(since, datetime.now(UTC))
     in_force = load(config, {"db": db})
+    chosen = {"since": since, "model": model, "category": category, "kind": kind, "unjudged": unjudged}
     with reading(in_force.db) as store:
-        found = store.refusals(since=since, model=model, category=category) if store else []
-        found = [refusal for refusal in found if kind in (None, refusal.kind)]
-        incidents = [
-            one
-            for one in ([Incident([refusal]) for refusal in found] if every else grouped(found))
-            if not unjudged or one.told.verdict == Verdict.UNKNOWN
-        ]
+        incidents = _found(store, chosen, limit if as_json else limit or DEFAULT_LIMIT, every=every)
         if as_json:
-            for incident in incidents[:limit]:
+            for incident in incidents:
                 click.echo(words.as_json(record(incident.told) | ({} if every else incident.facts)))
         elif store and incidents:
-            _print(store, incidents, limit or DEFAULT_LIMIT)
+            _print(store, incidents, store.count(by_incident=not every, **chosen))
         else:
             click.echo(_nothing(store, in_force.settings.listen))
+
+
+def _found(store: "Store | None", chosen: dict[str, Any], limit: int | None, *, every: bool) -> "list[Incident]":
+    """What is listed; with ``every`` each refusal by itself."""
+    from proxy.cli.incidents import Incident
+
+    if store is None:
+        return []
+    if every:
+        return [Incident([refusal]) for refusal in store.refusals(**chosen, limit=limit)]
+    return [Incident(refusals) for refusals in store.incidents(**chosen, limit=limit)]
 
 
 def _nothing(store: "Store | None", listen: str) -> str:
     from proxy.cli.words import count
 
-    if store and (recorded := len(store.refusals())):
+    if store and (recorded := store.count()):
         return f"No recorded refusal (of {recorded:,}) matches."
     if store and (passed := sum(n for _, n in store.traffic())):
         return f"Nothing was declined: {count(passed, 'request')} went through demur."
@@ -96,19 +102,19 @@ def _nothing(store: "Store | None", listen: str) -> str:
     return f"Nothing is recorded yet. Claude Code has to go through demur: {how}."
 
 
-def _print(store: "Store", found: "list[Incident]", limit: int) -> None:
+def _print(store: "Store", shown: "list[Incident]", total: int) -> None:
     from proxy.cli import table
     from proxy.cli.layout import wrapped
     from proxy.cli.loops import loops, sentence
 
-    shown = found[:limit]
     short = store.short_ids(incident.told.id for incident in shown)
     several = any(len(incident.refusals) > 1 for incident in shown)
     table.show([_row(incident, short[incident.told.id], several=several) for incident in shown], _look())
-    if more := len(found) - len(shown):
-        click.secho(f"{more:,} more: --limit {len(found)} shows all", dim=True)
-    refusals = sorted((one for each in found for one in each.refusals), key=lambda one: (one.at, one.id), reverse=True)
-    for loop in loops(refusals, {one.id for incident in shown for one in incident.refusals}):
+    if more := total - len(shown):
+        click.secho(f"{more:,} more: --limit {total} shows all", dim=True)
+    refusals = [one for incident in shown for one in incident.refusals]
+    same = store.of_sessions({one.session_id for one in refusals if one.session_id})
+    for loop in loops(same, {one.id for one in refusals}):
         click.secho(wrapped(sentence(loop), columns(table.UNLIMITED)), fg="yellow")
 
 
