@@ -8,6 +8,7 @@ import structlog
 
 from proxy import logs
 from proxy.core.exchange import Maker
+from proxy.core.news import candidates, named
 from proxy.later import Later
 from proxy.loops import Loops
 from schemas.records import Entry, Pin, Refusal, Traffic, Update
@@ -29,7 +30,7 @@ _EMPTY = Entry()
 
 
 class Keeper:
-    """``tell`` is called with each refusal, and ``follow`` with what became of one, in the thread that keeps it.
+    """``tell`` is called with each refusal and its first candidate in a few words, and ``follow`` with what became of one, in the thread that keeps it.
 
     ``later``: where what was declined is annotated, once it is kept.
     """
@@ -37,7 +38,7 @@ class Keeper:
     def __init__(
         self,
         sink: Sink,
-        tell: Callable[[Refusal], None] | None = None,
+        tell: Callable[[Refusal, str | None], None] | None = None,
         follow: Callable[[Update, Pin | None], None] | None = None,
         later: Later | None = None,
     ) -> None:
@@ -49,8 +50,8 @@ class Keeper:
         try:
             entry = make()
             kept = entry == _EMPTY or self._sink.put(entry)
-            for refusal in entry.refusals:
-                self._say(refusal, kept=kept)
+            for n, refusal in enumerate(entry.refusals):
+                self._say(refusal, None if n else _candidate(entry), kept=kept)
             if self._later is not None and entry.refusals and entry.contents:
                 self._later.do(partial(self._annotate, entry))
             for update in entry.updates:
@@ -72,7 +73,7 @@ class Keeper:
         found = annotate(entry.segments, entry.contents, language=detector())
         self._sink.put(Entry(annotations={entry.refusals[0].id: found}))
 
-    def _say(self, refusal: Refusal, *, kept: bool) -> None:
+    def _say(self, refusal: Refusal, candidate: str | None, *, kept: bool) -> None:
         _log.info(
             "refusal.seen",
             id=refusal.id,
@@ -82,11 +83,12 @@ class Keeper:
             outcome=refusal.outcome,
             model=refusal.model,
             request_id=refusal.request_id,
+            candidate=candidate,
             spooled=kept,
         )
         self._loops.seen(refusal)
         if self._tell:
-            self._tell(refusal)
+            self._tell(refusal, candidate)
 
     def _say_more(self, update: Update, pin: Pin | None) -> None:
         if update.turns_elsewhere and pin:
@@ -102,3 +104,10 @@ class Keeper:
             )
         if self._follow:
             self._follow(update, pin)
+
+
+def _candidate(entry: Entry) -> str | None:
+    """The strongest of what was new, in a few words; None where that is not known, or where all was new."""
+    if all(one.new is not False for one in entry.segments):
+        return None
+    return next((named(one) for one in candidates(entry.segments)), None)

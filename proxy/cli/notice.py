@@ -39,11 +39,11 @@ class Notice:
         self._answered: dict[str, str] = {}
         self._turns: Counter[str] = Counter()
 
-    def tell(self, refusal: Refusal) -> None:
-        """A refusal was seen."""
+    def tell(self, refusal: Refusal, candidate: str | None = None) -> None:
+        """A refusal was seen; ``candidate``: the strongest of what was new in it."""
         with self._lock:
             self._seen[refusal.id] = refusal
-        self._say(f"declined: {in_words(refusal)}")
+        self._say(f"declined: {in_words(refusal)}" + (f"; new in it: {candidate}" if candidate else ""))
         self._ended(refusal.id, refusal.outcome, refusal.answered_by)
 
     def follow(self, update: Update, pin: Pin | None) -> None:

@@ -33,7 +33,7 @@ async def serving(
     in_force: InForce,
     *,
     listen: str | None = None,
-    tell: Callable[[Refusal], None] | None = None,
+    tell: Callable[[Refusal, str | None], None] | None = None,
     follow: Callable[[Update, Pin | None], None] | None = None,
 ) -> AsyncIterator[tuple[Gateway, str]]:
     """A gateway that accepts connections, and its URL. At the end it drains, and the writer writes what there is."""

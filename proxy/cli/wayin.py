@@ -39,10 +39,11 @@ class _Seen(_Line, tag="refusal.seen"):
     stage: str | None = None
     model: str | None = None
     request_id: str | None = None
+    candidate: str | None = None
 
     def tell(self, notice: Notice) -> None:
         facts = {**msgspec.structs.asdict(self), "at": "", "source": "mitmproxy", "evidence": "", "confidence": 1.0}
-        notice.tell(msgspec.convert(facts, Refusal))
+        notice.tell(msgspec.convert(facts, Refusal), self.candidate)
 
 
 class _Ended(_Line, tag="refusal.ended"):

@@ -118,6 +118,14 @@ def candidates(segments: Iterable[Segment]) -> list[Segment]:
     return sorted((one for one in segments if one.new), key=lambda one: (_foreign(one), -one.n))
 
 
+def named(segment: Segment) -> str:
+    """``tool result of Read /x/scan.pdf``: a candidate in a few words, no text of it."""
+    tool = segment.label == Label.MEDIA and segment.tool
+    what = "tool result" if tool else segment.label.replace("_", " ")
+    facts = " ".join(fact for fact in (segment.tool, segment.target) if fact)
+    return f"{what} of {facts}" if facts else what
+
+
 def since(segments: Iterable[Segment]) -> int | None:
     """The turn from which on something was new that came from outside or from the user: before its prompt all had been accepted.
 

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from commands import request
 from proxy.core.context import Split, split
 from proxy.core.incident import Declined, Opened, belongs, essential, fingerprint, is_short, marks_of
-from proxy.core.news import SUMMARY, News, Who, asked, candidates, compare, mark, marks, since
+from proxy.core.news import SUMMARY, News, Who, asked, candidates, compare, mark, marks, named, since
 from proxy.core.segment import to_json
 from schemas.labels import History, Label
 from schemas.records import Accepted, Segment
@@ -203,6 +203,18 @@ def test_the_turn_in_which_the_first_new_thing_stands_is_the_one_to_go_back_befo
     hooked = parts(user({"type": "image", "source": {"type": "base64", "data": "", "media_type": "image/png"}}, "hi"))
     told(hooked)
     assert since(hooked.segments) == 0
+
+
+def test_a_candidate_is_named_in_a_few_words() -> None:
+    now = parts(
+        user("hi", {"type": "image", "source": {"type": "url", "url": "https://x"}}),
+        assistant(call(1)),
+        user(result(1, "x")),
+    )
+    said, picture, called, given, system = now.segments
+    assert [named(one) for one in (said, picture, called, given, system)] == [
+        "user text", "media", "tool use of Read /x/1.pdf", "tool result of Read /x/1.pdf", "system",
+    ]  # fmt: skip
 
 
 def test_a_hash_of_another_form_has_a_mark_too() -> None:
