@@ -35,6 +35,8 @@ WAITING = 64 << 20
 """Bytes of requests that may wait; beyond, the oldest is forgotten."""
 LONGEST = 20_000
 """Segments of one request that are remembered, the last ones."""
+READING_S = 0.3
+"""How long a client whose request was declined waits for what is not read yet, in seconds; what is not by then is not compared with."""
 PATIENCE = 0.5
 """Seconds to wait for other processes' locks on the database."""
 
@@ -62,36 +64,42 @@ class Acceptance:
         self._lock, self._reading = Lock(), Lock()
         self._identities = Identities(redactor)  # used by whoever holds `_reading`
         self._waiting: OrderedDict[_Key, Passed] = OrderedDict()
+        self._size = 0
         self._known: OrderedDict[_Key, Accepted] = OrderedDict()
         self._told, self._closing = Event(), Event()
         self._thread: Thread | None = None
 
     def passed(self, passed: Passed) -> None:
-        """Takes note of an accepted request. Waits for nothing to speak of."""
+        """Takes note of an accepted request, until it is closed. Waits for nothing to speak of."""
         who = passed.who
         key = _Key(who.session_id or "", who.agent_id or "", who.role, passed.model)
         with self._lock:
-            self._waiting.pop(key, None)
+            if self._closing.is_set():
+                return
+            self._take(key)
             self._waiting[key] = passed
-            while len(self._waiting) > 1 and sum(one.size for one in self._waiting.values()) > WAITING:
-                self._waiting.popitem(last=False)
+            self._size += passed.size
+            while self._size > WAITING and len(self._waiting) > 1:
+                self._take(next(iter(self._waiting)))
             if self._thread is None:
-                self._thread = Thread(target=self._run, name="demur-acceptance", daemon=True)
-                self._thread.start()
+                self._start()
         self._told.set()
 
     def accepted(self, who: Asker, model: str, root: str | None) -> list[Accepted]:
         """See ``proxy.core.passed.Memory``."""
         try:
-            for ours in (True, False):  # what waits of other sessions only where this one has nothing
-                with self._lock:
-                    waiting = [key for key in self._waiting if (key.session_id == who.session_id) is ours]
-                self._read(waiting)
-                if chosen := _chosen(self._found(who.session_id or "", root), who, model):
-                    return chosen
+            with self._lock:
+                ours = [key for key in self._waiting if key.session_id == who.session_id]
+            self._read(ours, READING_S)
+            if chosen := _chosen(self._found(who.session_id or "", root), who, model):
+                return chosen
+            with self._lock:  # it may go on from another one
+                others = list(reversed(self._waiting)) if root is not None else []
+            self._read(others, READING_S)
+            return _chosen(self._found(who.session_id or "", root), who, model)
         except Exception as error:  # noqa: BLE001 - rule zero
             logs.failed("acceptance.failed", error)
-        return []
+            return []
 
     def close(self, timeout: float = 5.0) -> None:
         """Reads what waits."""
@@ -99,6 +107,22 @@ class Acceptance:
         self._told.set()
         if self._thread is not None:
             self._thread.join(timeout)
+        with self._lock:
+            self._waiting.clear()
+
+    def _start(self) -> None:
+        thread = Thread(target=self._run, name="demur-acceptance", daemon=True)
+        try:
+            thread.start()
+        except RuntimeError as error:  # no more threads: it is tried again with the next
+            logs.failed("acceptance.failed", error)
+        else:
+            self._thread = thread
+
+    def _take(self, key: _Key) -> Passed | None:
+        passed = self._waiting.pop(key, None)
+        self._size -= passed.size if passed else 0
+        return passed
 
     def _run(self) -> None:
         while True:
@@ -108,16 +132,23 @@ class Acceptance:
             with self._lock:
                 waiting = list(self._waiting)
             self._read(waiting)
-            if self._closing.is_set() and not self._waiting:
+            if self._closing.is_set():
                 return
 
-    def _read(self, keys: Iterable[_Key]) -> None:
-        for key in keys:
-            with self._reading:
+    def _read(self, keys: Iterable[_Key], seconds: float | None = None) -> None:
+        """Reads what waits under these keys, for so many seconds at most; also waits for what is being read just now."""
+        end = None if seconds is None else time.monotonic() + seconds
+        for key in [None, *keys]:
+            left = -1 if end is None else end - time.monotonic()
+            if (end is not None and left <= 0) or not self._reading.acquire(timeout=left):
+                return
+            try:
                 with self._lock:
-                    passed = self._waiting.pop(key, None)
-                if passed is not None:
+                    passed = self._take(key) if key is not None else None
+                if key is not None and passed is not None:
                     self._learn(key, passed)
+            finally:
+                self._reading.release()
 
     def _learn(self, key: _Key, passed: Passed) -> None:
         try:

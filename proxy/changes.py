@@ -13,6 +13,7 @@ from proxy import chunks
 from proxy.incidents import place
 from proxy.packed import Packed
 from proxy.tables import ACCEPTED, ANNOTATIONS, ATTEMPTS, COUNT, NOW, PINS, REFUSALS, REPHRASINGS
+from proxy.witnesses import attest
 from schemas.records import Accepted, Annotation, Attempt, Refusal, Update
 
 _UPDATE = """
@@ -48,14 +49,24 @@ _SET_PIN = f"""
 """
 
 
-def add(connection: sqlite3.Connection, entry: Packed) -> None:
-    """Adds and changes all that the entry says. Raises what SQLite raises, and then its caller takes it back."""
+def add(connection: sqlite3.Connection, entry: Packed) -> set[str]:
+    """Adds and changes all that the entry says; the sessions of which something had arrived late: see ``proxy.incidents``.
+
+    Raises what SQLite raises, and then its caller takes it back.
+    """
+    late: set[str] = set()
+    attested = False
     for n, refusal in enumerate(entry.refusals):
-        if _add_refusal(connection, refusal):
-            if n == 0:
-                _add_request(connection, refusal.id, entry)
-            place(connection, refusal, [] if n else entry.segments)
-    counts = [(*msgspec.structs.astuple(traffic), n) for traffic, n in entry.traffic]
+        whole = None if n else entry
+        if _is_known(connection, refusal):
+            continue
+        if attest(connection, refusal, whole):
+            attested = True
+            continue
+        if _add_refusal(connection, refusal, whole) and refusal.session_id is not None:
+            late.add(refusal.session_id)
+    traffic = [] if attested else entry.traffic  # the other witness has counted it
+    counts = [(*msgspec.structs.astuple(one), n) for one, n in traffic]
     connection.executemany(COUNT, counts)
     for update in entry.updates:
         _update(connection, update)
@@ -65,6 +76,7 @@ def add(connection: sqlite3.Connection, entry: Packed) -> None:
     for refusal_id, annotations in entry.annotations.items():
         _annotate(connection, refusal_id, annotations)
     lose(connection, entry.lost, "could not be written")
+    return late
 
 
 def _add_accepted(connection: sqlite3.Connection, accepted: Accepted) -> None:
@@ -90,25 +102,20 @@ def lose(connection: sqlite3.Connection, n: int, what: str) -> None:
         connection.execute(f"insert into losses values ({NOW}, ?, ?)", [n, what])  # noqa: S608 a constant
 
 
-def _add_refusal(connection: sqlite3.Connection, refusal: Refusal) -> bool:
-    """Whether it is new."""
-    if _stored_as(connection, refusal.id) or _fetched_before(connection, refusal):
-        return False
-    twins = connection.execute(
-        "select id, sources from refusals where request_id = ? and kind = ? and coalesce(session_id = ?, true)"
-        " order by category is not ?, id",
-        [refusal.request_id, refusal.kind, refusal.session_id, refusal.category],
-    )
-    for twin, text in twins.fetchall():
-        sources = msgspec.json.decode(text, type=list[str])
-        if refusal.source not in sources:
-            _add_witness(connection, refusal, twin, [*sources, refusal.source])
-            return False
+def _add_refusal(connection: sqlite3.Connection, refusal: Refusal, entry: Packed | None) -> bool:
+    """Whether it is late: its session has later ones. ``entry``: with its request, where that is known."""
     row = REFUSALS.row(refusal)
+    row["asked"] = row["asked"] or row["fingerprint"]  # an older demur's spool has that under this name
     if not refusal.sources:
         row["sources"] = msgspec.json.encode([refusal.source]).decode()
     connection.execute(REFUSALS.insert, row)
-    return True
+    if entry is not None:
+        _add_request(connection, refusal.id, entry)
+    return place(connection, refusal, entry.segments if entry is not None else [])
+
+
+def _is_known(connection: sqlite3.Connection, refusal: Refusal) -> bool:
+    return _stored_as(connection, refusal.id) is not None or _fetched_before(connection, refusal)
 
 
 def _stored_as(connection: sqlite3.Connection, name: str) -> str | None:
@@ -123,12 +130,6 @@ def _fetched_before(connection: sqlite3.Connection, refusal: Refusal) -> bool:
     known = "select 1 from refusals where message_id = ? and evidence = ?"
     batch = refusal.evidence.startswith("batch.")
     return batch and connection.execute(known, [refusal.message_id, refusal.evidence]).fetchone() is not None
-
-
-def _add_witness(connection: sqlite3.Connection, refusal: Refusal, twin: str, sources: list[str]) -> None:
-    text = msgspec.json.encode(sources).decode()
-    connection.execute("update refusals set sources = ? where id = ?", [text, twin])
-    connection.execute("insert into witnesses values (?, ?, ?)", [refusal.id, twin, refusal.source])
 
 
 def _add_request(connection: sqlite3.Connection, refusal_id: str, entry: Packed) -> None:

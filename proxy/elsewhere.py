@@ -1,7 +1,7 @@
 """The same content, declined by one model and accepted by another: from what was observed, nothing is sent for it.
 
 *The same* is one hash for what the last turn of the user said (``Refusal.asked``); what went before it in the conversation may differ. It was
-accepted in another request (table ``passes``), or in a further attempt for the refusal itself that left the content as it was. *Another model*
+accepted in another request (table ``passes``; but not where it was no more than a short text, which says little), or in a further attempt for the refusal itself that left the content as it was. *Another model*
 is another family: a date or a platform in a name makes none.
 """
 
@@ -21,6 +21,7 @@ _FACTS = "refusals.id, refusals.at, refusals.request_id, refusals.model, refusal
 _PASSED = f"""
     select {_FACTS}, passes.model as other, passes.at as other_at, passes.request_id as other_id, 'another request' as "by"
     from passes join refusals on refusals.asked = passes.asked where {_MEANT} and passes.model <> refusals.model
+        and not exists (select 1 from incidents where incidents.refusal_id = refusals.incident_id and short and marks <> x'')
     order by refusals.at, refusals.id, passes.model
 """  # noqa: S608 constants
 _ATTEMPTED = f"""

@@ -1,17 +1,18 @@
 """Which incident each refusal belongs to, decided as it is stored: the rules of ``proxy.core.incident`` over the tables.
 
 The incident's id is that of the refusal that opened it, and all its members have its fingerprint. Where a refusal arrives late (an
-import), those of its session that came after it are looked at once more.
+import), its whole session is put in order once more, at the end of what arrives with it. An incident whose first refusal is removed goes
+on under the oldest that is left.
 """
 
 import sqlite3
 from collections.abc import Iterator
 from datetime import datetime, timedelta
+from typing import NamedTuple
 
 from proxy import chunks
 from proxy.core.incident import Declined, Opened, belongs, essential, fingerprint, is_short, marks_of
 from proxy.core.news import MARK
-from proxy.tables import REFUSALS
 from schemas.records import Refusal, Segment
 
 CLOSE = 20
@@ -19,50 +20,108 @@ CLOSE = 20
 DAY = timedelta(days=1)
 
 _OPENED = """
-    select refusals.id, session_id, at, fingerprint, asked, marks, short
+    select refusals.id, session_id, agent_id, at, fingerprint, asked, marks, short
     from incidents join refusals on refusals.id = incidents.refusal_id where kind = ?
 """
+_CALL = "update refusals set incident_id = ?, fingerprint = coalesce(?, fingerprint) where id = ?"
 
 
-def place(connection: sqlite3.Connection, refusal: Refusal, segments: list[Segment]) -> None:
-    """Sets ``incident_id`` and ``fingerprint`` of a refusal that has just been stored, and of those of its session after it."""
-    _place(connection, refusal, segments)
-    for later in _after(connection, refusal):
-        stored = _stored(connection, later.id)
-        later.fingerprint = fingerprint(stored) or later.asked or later.fingerprint
-        _place(connection, later, stored)
+class _Row(NamedTuple):
+    """A refusal, as far as it matters here, with what it would open an incident with."""
+
+    id: str
+    kind: str
+    declined: Declined
+    marks: frozenset[bytes]
+    short: bool
 
 
-def _place(connection: sqlite3.Connection, refusal: Refusal, segments: list[Segment]) -> None:
+def place(connection: sqlite3.Connection, refusal: Refusal, segments: list[Segment]) -> bool:
+    """Sets ``incident_id`` and ``fingerprint`` of a refusal that has just been stored; whether its session has later ones."""
     declined = Declined(
         session_id=refusal.session_id,
+        agent_id=refusal.agent_id,
         at=refusal.at,
         accepted_at=refusal.accepted_at,
         fingerprint=refusal.fingerprint,
         asked=refusal.asked,
         marks=marks_of(segments),
     )
-    opened = next((one for one in _opened(connection, refusal, declined) if belongs(declined, one)), None)
-    change = "update refusals set incident_id = ?, fingerprint = coalesce(?, fingerprint) where id = ?"
-    if opened is not None:
-        connection.execute(change, [opened.id, opened.fingerprint, refusal.id])
-        connection.execute("delete from incidents where refusal_id = ?", [refusal.id])
-        return
-    connection.execute(change, [refusal.id, refusal.fingerprint, refusal.id])
-    marks = b"".join(sorted(marks_of(essential(segments))))
-    short = is_short(segments) or refusal.fingerprint is None
-    connection.execute("insert or replace into incidents values (?, ?, ?)", [refusal.id, marks, short])
+    row = _Row(refusal.id, refusal.kind, declined, marks_of(essential(segments)), is_short(segments))
+    _assign(connection, row, [*_of_session(connection, row), *_of_others(connection, row)])
+    later = "select 1 from refusals where session_id = ? and (at, id) > (?, ?) limit 1"
+    return connection.execute(later, [refusal.session_id, refusal.at, refusal.id]).fetchone() is not None
 
 
-def _after(connection: sqlite3.Connection, refusal: Refusal) -> list[Refusal]:
-    """The refusals of its session that came after it, the first first."""
-    sql = "select * from refusals where session_id = ? and (at, id) > (?, ?) order by at, id"
-    cursor = connection.execute(sql, [refusal.session_id, refusal.at, refusal.id])
-    names = [column[0] for column in cursor.description]
-    return [REFUSALS.record(dict(zip(names, row, strict=True))) for row in cursor.fetchall()]
+def regroup(connection: sqlite3.Connection, session_id: str) -> None:
+    """Decides for all refusals of a session once more, in the order of time."""
+    opened: list[tuple[str, Opened]] = []
+    for row in _rows(connection, session_id):
+        here = [one for kind, one in reversed(opened) if kind == row.kind]
+        new = _assign(connection, row, [*here, *_of_others(connection, row)])
+        if new is not None:
+            opened.append((row.kind, new))
 
 
-def _stored(connection: sqlite3.Connection, refusal_id: str) -> list[Segment]:
+def hand_over(connection: sqlite3.Connection, before: str) -> None:
+    """Incidents whose first refusal is older than a time go on under their oldest one that is not."""
+    sql = """
+        select old.id, (select id from refusals where incident_id = old.id and at >= :before order by at, id limit 1) as heir
+        from refusals as old join incidents on refusal_id = old.id where old.at < :before
+    """
+    for old, heir in connection.execute(sql, {"before": before}).fetchall():
+        if heir is not None:
+            connection.execute(
+                "insert or replace into incidents select ?, marks, short from incidents where refusal_id = ?",
+                [heir, old],
+            )
+            connection.execute("update refusals set incident_id = ? where incident_id = ?", [heir, old])
+
+
+def _assign(connection: sqlite3.Connection, row: _Row, opened: list[Opened]) -> Opened | None:
+    """Puts it into the first incident that it belongs to, or opens one, which is given."""
+    found = next((one for one in opened if belongs(row.declined, one)), None)
+    if found is None:
+        connection.execute(_CALL, [row.id, row.declined.fingerprint, row.id])
+        short = row.short or row.declined.fingerprint is None
+        values = [row.id, b"".join(sorted(row.marks)), short]
+        connection.execute("insert or replace into incidents values (?, ?, ?)", values)
+        return _opened(row, short=short)
+    connection.execute(_CALL, [found.id, found.fingerprint, row.id])
+    if connection.execute("delete from incidents where refusal_id = ?", [row.id]).rowcount:  # its members come along
+        change = "update refusals set incident_id = ?, fingerprint = coalesce(?, fingerprint) where incident_id = ?"
+        connection.execute(change, [found.id, found.fingerprint, row.id])
+    return None
+
+
+def _opened(row: _Row, *, short: bool) -> Opened:
+    one = row.declined
+    return Opened(
+        id=row.id, session_id=one.session_id, agent_id=one.agent_id, at=one.at, fingerprint=one.fingerprint, asked=one.asked,
+        marks=row.marks, short=short,
+    )  # fmt: skip
+
+
+def _rows(connection: sqlite3.Connection, session_id: str) -> Iterator[_Row]:
+    """The refusals of a session, in order, each as it was before it was placed."""
+    sql = """
+        select id, kind, agent_id, at, accepted_at, asked, fingerprint from refusals where session_id = ? order by at, id
+    """
+    for name, kind, agent_id, at, accepted_at, asked, stored in connection.execute(sql, [session_id]).fetchall():
+        segments = _segments(connection, name)
+        declined = Declined(
+            session_id=session_id,
+            agent_id=agent_id,
+            at=at,
+            accepted_at=accepted_at,
+            fingerprint=fingerprint(segments) or asked or stored,
+            asked=asked,
+            marks=marks_of(segments),
+        )
+        yield _Row(name, kind, declined, marks_of(essential(segments)), is_short(segments))
+
+
+def _segments(connection: sqlite3.Connection, refusal_id: str) -> list[Segment]:
     """The map of a stored request; nothing where it is damaged."""
     sql = "select items from maps join chunks on chunks.id = chunk_id where refusal_id = ? order by n"
     blobs = [blob for (blob,) in connection.execute(sql, [refusal_id])]
@@ -73,29 +132,33 @@ def _stored(connection: sqlite3.Connection, refusal_id: str) -> list[Segment]:
         return []
 
 
-def _opened(connection: sqlite3.Connection, refusal: Refusal, declined: Declined) -> Iterator[Opened]:
-    """The incidents that it may belong to, the likeliest first."""
-    if declined.session_id is not None:
-        sql = f"{_OPENED} and session_id = ? and at <= ? order by at desc, id desc limit {CLOSE}"
-        found = connection.execute(sql, [refusal.kind, declined.session_id, declined.at]).fetchall()
-        yield from (one for one in map(_read, found) if one.id != refusal.id)
-    if declined.fingerprint is not None:
-        day_ago = _day_before(declined.at)
-        sql = f"{_OPENED} and fingerprint = ? and at between ? and ? order by at desc, id desc limit {CLOSE}"
-        found = connection.execute(sql, [refusal.kind, declined.fingerprint, day_ago, declined.at]).fetchall()
-        elsewhere = (
-            one for one in map(_read, found) if one.session_id is None or one.session_id != declined.session_id
-        )
-        yield from (one for one in elsewhere if one.id != refusal.id)
+def _of_session(connection: sqlite3.Connection, row: _Row) -> Iterator[Opened]:
+    """The incidents of its session before it, the newest first."""
+    if row.declined.session_id is not None:
+        sql = f"{_OPENED} and session_id = ? and at <= ? order by at desc, refusals.id desc limit {CLOSE}"
+        values = [row.kind, row.declined.session_id, row.declined.at]
+        yield from (one for one in map(_read, connection.execute(sql, values).fetchall()) if one.id != row.id)
 
 
-def _read(row: tuple[str, str | None, str, str | None, str | None, bytes, int]) -> Opened:
-    refusal_id, session_id, at, fingerprint, asked, marks, short = row
+def _of_others(connection: sqlite3.Connection, row: _Row) -> Iterator[Opened]:
+    """Those of other sessions within the day before it that have its fingerprint."""
+    declined = row.declined
+    if declined.fingerprint is None:
+        return
+    sql = f"{_OPENED} and fingerprint = ? and at between ? and ? order by at desc, refusals.id desc limit {CLOSE}"
+    found = connection.execute(sql, [row.kind, declined.fingerprint, _day_before(declined.at), declined.at]).fetchall()
+    elsewhere = (one for one in map(_read, found) if one.session_id is None or one.session_id != declined.session_id)
+    yield from (one for one in elsewhere if one.id != row.id)
+
+
+def _read(row: tuple[str, str | None, str | None, str, str | None, str | None, bytes, int]) -> Opened:
+    refusal_id, session_id, agent_id, at, mark, asked, marks, short = row
     return Opened(
         id=refusal_id,
         session_id=session_id,
+        agent_id=agent_id,
         at=at,
-        fingerprint=fingerprint,
+        fingerprint=mark,
         asked=asked,
         marks=frozenset(marks[n : n + MARK] for n in range(0, len(marks), MARK)),
         short=bool(short),

@@ -8,7 +8,7 @@ Only the refusal that is named is judged. The history loses nothing but what is 
 """
 
 import sqlite3
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from typing import NamedTuple
 
 import msgspec
@@ -65,13 +65,19 @@ def judge(store: Store, judgement: Judgement) -> int:
 
 def judge_all(store: Store, judgements: Iterable[Judgement]) -> list[int]:
     """Several, of which all are kept or none. Raises StoreError."""
+    return [name for name, _ in judge_made(store, lambda: judgements)]
+
+
+def judge_made(store: Store, make: Callable[[], Iterable[Judgement]]) -> list[tuple[int, Judgement]]:
+    """The same with judgements that are made of what was said before, so that nobody says anything in between."""
     added = []
     with store.transaction() as connection:
-        for judgement in judgements:
+        for judgement in make():
             known = connection.execute("select 1 from refusals where id = ?", [judgement.refusal_id]).fetchone()
             if known is None:
                 raise StoreError(f"the refusal {judgement.refusal_id} is not stored any more: nothing was changed")
-            added.append(int(connection.execute(JUDGEMENTS.insert, JUDGEMENTS.row(judgement)).lastrowid or 0))
+            name = connection.execute(JUDGEMENTS.insert, JUDGEMENTS.row(judgement)).lastrowid
+            added.append((int(name or 0), judgement))
             _call(connection, store, judgement.refusal_id)
     return added
 

@@ -22,6 +22,7 @@ from msgspec import Struct
 from proxy import chunks
 from proxy.changes import add, lose
 from proxy.database import DatabaseFile, StoreError
+from proxy.incidents import regroup
 from proxy.packed import Packed, pack, unzstd
 from proxy.tables import ACCEPTED, ANNOTATIONS, ATTEMPTS, NOW, PINS, REFUSALS, REPHRASINGS
 from schemas.records import Accepted, Annotation, Attempt, Entry, Pin, Refusal, Rephrasing, Segment, Traffic
@@ -77,13 +78,15 @@ class Store(DatabaseFile):
         database is at fault, or when the spool does not stand at ``advance.start``: someone else has moved it.
         """
         with self.transaction() as connection:
-            refused = 0
+            refused, late = 0, set[str]()
             for entry in entries:
                 try:
                     with self.db.atomic():
-                        add(connection, entry if isinstance(entry, Packed) else pack(entry))
+                        late |= add(connection, entry if isinstance(entry, Packed) else pack(entry))
                 except OWN_FAULT:
                     refused += 1
+            for session_id in sorted(late):
+                regroup(connection, session_id)
             lose(connection, refused, "refused by the database")
             if advance is not None:
                 self._advance(connection, advance)
@@ -204,18 +207,22 @@ class Store(DatabaseFile):
         rows = self.rows("select * from rephrasings where refusal_id = ? order by n", [refusal_id])
         return [REPHRASINGS.record(row) for row in rows]
 
-    def judged_correct(self, asked: str) -> bool:
-        """Whether a person judged any refusal of this content correct, or one of the same incident as such a one."""
+    def judged_correct(self, asked: str | None, incident_id: str | None = None) -> bool:
+        """Whether anybody's last word on a refusal of this content, or of the incident of such a one, is that it was correct."""
         sql = """
-            select 1 from refusals where verdict = 'correct'
-                and (asked = :asked or incident_id in (select incident_id from refusals where asked = :asked)) limit 1
+            select 1 from refusals where (asked = :asked or incident_id = :incident
+                    or incident_id in (select incident_id from refusals where asked = :asked))
+                and (verdict = 'correct' or exists (select 1 from judgements as one where refusal_id = refusals.id
+                    and one.verdict = 'correct' and not exists (select 1 from judgements as later
+                        where later.refusal_id = one.refusal_id and later.author = one.author and later.id > one.id)))
+            limit 1
         """
-        return bool(self.rows(sql, {"asked": asked}))
+        return bool(self.rows(sql, {"asked": asked, "incident": incident_id}))
 
     def accepted(self, session_id: str, root: str | None) -> list[Accepted]:
         """The last accepted requests of a session, and of conversations that began with the same text; the newest first."""
-        sql = "select * from accepted where session_id = ? or root = ? order by at desc limit 100"
-        return [ACCEPTED.record(row) for row in self.rows(sql, [session_id, root])]
+        sql = "select * from accepted where session_id = :session or root = :root order by session_id = :session desc, at desc limit 100"
+        return [ACCEPTED.record(row) for row in self.rows(sql, {"session": session_id, "root": root})]
 
     def annotations(self, refusal_id: str) -> list[Annotation]:
         """What demur found by itself in a declined request."""

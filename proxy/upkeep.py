@@ -16,6 +16,7 @@ from msgspec import Struct, field
 
 from proxy import chunks, search
 from proxy.database import StoreError, faults, files, is_open_to_others
+from proxy.incidents import hand_over
 from proxy.packed import unzstd
 from proxy.spool import Spool, spool_folder, spools
 from proxy.store import Store
@@ -61,7 +62,10 @@ def expire(store: Store, before: str) -> int:
     Pins that have ended go as well, whatever that time.
     """
     with store.transaction() as connection:
+        hand_over(connection, before)
         gone = connection.execute("delete from refusals where at < ?", [before]).rowcount
+        connection.execute("delete from passes where at < ?", [before])
+        connection.execute("delete from accepted where at < strftime('%Y-%m-%dT%H:%M:%fZ', 'now', '-1 day')")
         connection.execute("delete from traffic where hour < ?", [before[:13]])
         connection.execute("delete from losses where at < ?", [before])
         for table in ("pins", "unpinned"):

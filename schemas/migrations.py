@@ -168,9 +168,10 @@ def m006_understanding(db: Database) -> None:
             confidence real not null, evidence text not null, primary key (refusal_id, name, value)
         ) strict, without rowid
     """)
+    # `autoincrement`: the id of what is gone is never another one's.
     db.execute("""
         create table judgements (
-            id integer primary key, refusal_id text not null references refusals (id) on delete cascade,
+            id integer primary key autoincrement, refusal_id text not null references refusals (id) on delete cascade,
             at text not null, author text not null, verdict text not null, domain text, note text, tags text not null,
             segment integer
         ) strict
@@ -178,7 +179,7 @@ def m006_understanding(db: Database) -> None:
     db.execute("create index judgements_refusal_id on judgements (refusal_id)")
     db.execute("""
         create table trials (
-            id integer primary key, refusal_id text not null references refusals (id) on delete cascade,
+            id integer primary key autoincrement, refusal_id text not null references refusals (id) on delete cascade,
             at text not null, purpose text not null, model text not null, outcome text not null, category text,
             request_id text, status integer, ms integer, input_tokens integer, output_tokens integer,
             left_out text not null, why text
@@ -187,7 +188,7 @@ def m006_understanding(db: Database) -> None:
     db.execute("create index trials_refusal_id on trials (refusal_id)")
     db.execute("""
         create table located (
-            id integer primary key, refusal_id text not null references refusals (id) on delete cascade,
+            id integer primary key autoincrement, refusal_id text not null references refusals (id) on delete cascade,
             at text not null, model text not null, settled integer not null, parts text not null,
             trials integer not null, why text
         ) strict

@@ -196,7 +196,7 @@ class Attempt(Struct, kw_only=True):
     input_tokens: int | None = None
     output_tokens: int | None = None
     strategy: str | None = None
-    """Of demur's: a ``Strategy``."""
+    """Of demur's: a ``Strategy``. Of the client's: ``noted`` where it had added its own note to the request."""
     status: int | None = None
     """The HTTP status, where there was one."""
     request_id: str | None = None

@@ -4,7 +4,7 @@ import json
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from threading import Event
+from threading import Event, Thread, Timer
 from typing import Any
 
 import pytest
@@ -199,3 +199,54 @@ def test_whatever_fails_is_logged_and_fails_nothing(make: Make, sink: Sink, tmp_
 def test_a_memory_that_was_told_of_nothing_closes_at_once(make: Make, sink: Sink) -> None:
     make().close()
     assert sink == []
+
+
+def test_what_is_being_read_just_now_is_waited_for(make: Make) -> None:
+    memory, reading, go = make(), Event(), Event()
+
+    def body() -> bytes:
+        reading.set()
+        go.wait(20)
+        return request()
+
+    memory.passed(Passed(WHO, "claude-opus-5", stamp(NOW), "req_1", 1, body))
+    assert reading.wait(20)
+    Timer(0.05, go.set).start()
+    assert [one.request_id for one in memory.accepted(WHO, "claude-opus-5", None)] == ["req_1"]
+
+
+def test_a_client_waits_for_it_no_longer_than_a_moment(make: Make, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "READING_S", 0.01)
+    memory, reading, go = make(), Event(), Event()
+
+    def body() -> bytes:
+        reading.set()
+        go.wait(20)
+        return request()
+
+    memory.passed(Passed(WHO, "claude-opus-5", stamp(NOW), "req_1", 1, body))
+    assert reading.wait(20)
+    assert memory.accepted(WHO, "claude-opus-5", "root") == []
+    go.set()
+
+
+def test_once_closed_it_takes_and_holds_nothing(make: Make, sink: Sink) -> None:
+    memory = make()
+    memory.passed(passed())
+    memory.close()
+    memory.passed(passed(n=2))
+    assert [one.request_id for one in sink] == ["req_1"]
+    assert not memory._waiting
+
+
+def test_a_machine_without_threads_to_spare_still_tells_when_it_is_asked(
+    make: Make, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fails(_: Thread) -> None:
+        raise RuntimeError("can't start new thread")
+
+    memory = make()
+    with monkeypatch.context() as patched:
+        patched.setattr(Thread, "start", fails)
+        memory.passed(passed())
+    assert [one.request_id for one in memory.accepted(WHO, "claude-opus-5", None)] == ["req_1"]

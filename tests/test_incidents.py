@@ -11,6 +11,7 @@ from proxy.core.context import fingerprint, split
 from proxy.core.incident import fingerprint as essence
 from proxy.core.segment import to_json
 from proxy.store import Store
+from proxy.upkeep import expire
 from schemas.labels import Kind
 from schemas.records import Entry, Refusal, Segment
 
@@ -95,7 +96,7 @@ def test_where_it_is_not_known_what_was_new_the_same_words_of_a_session_belong_t
 
 
 def test_the_newest_incident_is_looked_at_first(db: Path) -> None:
-    entries = [refusal(0, ADVERT), refusal(1, ADVERT, accepted_at=at(0, 10)), refusal(2, "hi", ADVERT)]
+    entries = [refusal(0, ADVERT), refusal(1, ADVERT), refusal(2, "hi", ADVERT)]
     entries[1].refusals[0].accepted_at = "2026-11-24T10:00:30.000Z"
     entries[2].refusals[0].accepted_at = "2026-11-24T10:00:30.000Z"
     assert incidents(db, *entries) == {0: 0, 1: 1, 2: 1}
@@ -113,12 +114,43 @@ def test_one_that_arrives_late_and_is_no_part_of_it_leaves_the_others_as_they_we
     assert incidents(db, refusal(2, ADVERT), refusal(3, ADVERT, "hi"), refusal(1, "Else.")) == {1: 1, 2: 2, 3: 2}
 
 
+def test_members_of_other_sessions_come_along_where_an_earlier_one_takes_it_over(db: Path) -> None:
+    entries = [refusal(5, ADVERT), refusal(6, ADVERT, session_id="other"), refusal(1, ADVERT)]
+    assert incidents(db, *entries, refusal(7, ADVERT, "hi", session_id="other")) == {1: 1, 5: 1, 6: 1, 7: 7}
+
+
+def test_a_session_that_arrives_newest_first_is_put_in_order_at_once(db: Path) -> None:
+    entries = [refusal(n, ADVERT, *["hi"] * n) for n in range(59, -1, -1)]
+    with Store.open(db) as store:
+        assert store.apply(entries) == 0
+        assert {one.incident_id for one in store.refusals()} == {name(0)}
+
+
+def test_an_odd_row_keeps_nobody_from_being_stored(db: Path) -> None:
+    with Store.open(db) as store:
+        store.apply([refusal(5, ADVERT)])
+        store.db.execute("update refusals set tags = 'no json', headers = '['")
+        assert store.apply([refusal(1, ADVERT)]) == 0
+        assert store.rows("select incident_id from refusals where id = ?", [name(5)]) == [{"incident_id": name(1)}]
+
+
+def test_an_incident_goes_on_when_its_first_refusal_is_too_old(db: Path) -> None:
+    old = refusal(0, ADVERT, at=at(0, day=10), accepted_at=None)
+    entries = [old, *(refusal(n, ADVERT, *["hi"] * n, accepted_at=None) for n in (1, 2))]
+    assert incidents(db, *entries) == {0: 0, 1: 0, 2: 0}
+    with Store.open(db) as store:
+        assert expire(store, at(0, day=12)) == 1
+    assert incidents(db, refusal(3, ADVERT, "hi", "hi", "hi", accepted_at=None)) == {1: 1, 2: 1, 3: 1}
+    with Store.open(db) as store:
+        assert expire(store, at(0, day=25)) == 3
+
+
 def test_a_damaged_map_and_a_strange_time_keep_nobody_from_being_stored(db: Path) -> None:
     with Store.open(db) as store:
         store.apply([refusal(5, ADVERT)])
         store.db.execute("update chunks set items = x'00'")
         store.apply([refusal(1, ADVERT)])
-    assert incidents(db, refusal(7, ADVERT, at="soon", session_id="z")) == {1: 1, 5: 5, 7: 7}
+    assert incidents(db, refusal(7, ADVERT, at="soon", session_id="z")) == {1: 1, 5: 1, 7: 7}
 
 
 def test_another_mechanism_is_another_incident(db: Path) -> None:

@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from commands import keep
 from entries import entry, name, python
 from proxy.judgements import (
     Said,
@@ -15,6 +16,7 @@ from proxy.judgements import (
     history,
     judge,
     judge_all,
+    judge_made,
     standing,
     undo,
     unjudged,
@@ -22,6 +24,7 @@ from proxy.judgements import (
     verdicts,
 )
 from proxy.store import Store, StoreError
+from proxy.upkeep import expire
 from schemas.labels import Verdict
 from schemas.records import Judgement
 
@@ -241,3 +244,47 @@ def test_a_second_opinion_is_asked_on_what_others_judged_and_this_author_did_not
     assert [one.id for one in unjudged(store, beside="ann")] == [name(4)]
     judge(store, judgement(3, "bob"))
     assert [one.id for one in unjudged(store, beside="bob")] == [name(2)]
+
+
+@pytest.fixture
+def db(tmp_path: Path) -> Path:
+    return tmp_path / "other" / "demur.db"
+
+
+def test_what_two_processes_of_one_author_say_at_once_is_all_kept(db: Path) -> None:
+    keep(db, entry(1))
+    with Store.open(db) as one, Store.open(db) as other:
+        refusal = one.find("last")
+
+        def tagged() -> list[Judgement]:
+            return upon(other, refusal, Said(tags=("ctf",)), author="me", at="2")
+
+        judge_made(one, lambda: upon(one, refusal, Said(verdict=Verdict.CORRECT), author="me", at="1"))
+        judge_made(other, tagged)
+        found = one.find("last")
+        assert (found.verdict, found.tags) == (Verdict.CORRECT, ["ctf"])
+
+
+def test_the_id_of_what_is_gone_is_never_another_persons(db: Path) -> None:
+    keep(db, entry(1, at="2001-01-01T00:00:00.000Z"), entry(2))
+    with Store.open(db) as store:
+        mine = judge(store, Judgement(refusal_id=name(1), at="1", author="me", verdict=Verdict.UNSURE))
+        assert expire(store, "2020") == 1
+        judge(store, Judgement(refusal_id=name(2), at="2", author="other", verdict=Verdict.CORRECT))
+        with pytest.raises(StoreError, match="no judgement"):
+            undo(store, mine)
+        assert [one.author for one in history(store, name(2))] == ["other"]
+
+
+def test_a_second_opinion_does_not_lift_that_somebody_judged_it_correct(db: Path) -> None:
+    keep(db, entry(1, asked="a"), entry(2, asked=None, incident_id=None))
+    with Store.open(db) as store:
+        judge(store, Judgement(refusal_id=name(1), at="1", author="ann", verdict=Verdict.CORRECT))
+        judge(store, Judgement(refusal_id=name(1), at="2", author="bob", verdict=Verdict.UNSURE))
+        assert store.find(name(1)).verdict == Verdict.UNSURE
+        assert store.judged_correct("a")
+        assert store.judged_correct(None, name(1))
+        assert not store.judged_correct(None, name(2))
+        assert not store.judged_correct("b")
+        judge(store, Judgement(refusal_id=name(1), at="3", author="ann", verdict=Verdict.FALSE_POSITIVE))
+        assert not store.judged_correct("a")

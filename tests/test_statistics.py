@@ -209,3 +209,18 @@ def test_one_content_declined_often_is_one_pair_and_its_newest_time_is_of_either
     assert [one.at for one in pair.accepted] == ["2000-01-01T00:00:00.000Z"]
     assert pairs(store, Scope(since="2099-11-23T15")) == []
     assert pairs(store, Scope(model=OTHER)) == []
+
+
+def test_a_greeting_that_another_model_took_is_no_pair(tmp_path: Path) -> None:
+    said = {"hi": ("s", 30), "a longer text that says something of its own": ("t", 300)}
+    with Store.open(tmp_path / "demur.db") as store:
+        for n, (text, (session, size)) in enumerate(said.items()):
+            segment = Segment(
+                n=0, label="user_text", path="messages[0].content", bytes=size, tokens_est=1, hash=f"b2:{n:032x}", content="", new=True
+            )  # fmt: skip
+            refused = refusal(
+                n, kind=Kind.REFUSAL, model="claude-opus-5", asked=text, session_id=session, fingerprint=f"f{n}"
+            )
+            store.apply([Entry(refusals=[refused], segments=[segment])])
+            store.db.execute("insert into passes values (?, 'claude-opus-4-8', '2026-01-01', 'req_1', 1)", [text])
+        assert [pair.asked for pair in pairs(store, Scope())] == ["a longer text that says something of its own"]

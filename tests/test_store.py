@@ -22,11 +22,11 @@ from proxy.database import NoDatabaseError
 from proxy.packed import dump, pack
 from proxy.spool import Spool, spool_folder
 from proxy.store import Advance, Store, StoreError
-from proxy.tables import ATTEMPTS, REFUSALS
+from proxy.tables import ACCEPTED, ATTEMPTS, REFUSALS
 from proxy.upkeep import expire, health, vacuum, verify
 from schemas.labels import Kind, Outcome, Result, Verdict
 from schemas.migrations import migrations
-from schemas.records import Attempt, Entry, Pin, Refusal, Rephrasing, Traffic, Update
+from schemas.records import Accepted, Attempt, Entry, Pin, Refusal, Rephrasing, Traffic, Update
 
 posix = pytest.mark.skipif(sys.platform == "win32", reason="POSIX permissions")
 
@@ -862,3 +862,62 @@ def test_little_space_is_told(tmp_path: Path) -> None:
 def _bad(path: Path) -> dict[str, tuple[str, str]]:
     bad = [finding for finding in health(path).findings if not finding.ok]
     return {finding.name: (finding.what.removeprefix(f"{path} "), finding.todo) for finding in bad}
+
+
+def test_what_another_way_in_has_counted_is_not_counted_again(store: Store) -> None:
+    seen = {"request_id": "req_1", "session_id": "s"}
+    store.apply([entry(1, source="mitmproxy", **seen), entry(2, source="gateway", **seen)])
+    assert [one.sources for one in store.refusals()] == [["mitmproxy", "gateway"]]
+    assert sum(n for _, n in store.traffic()) == 1
+
+
+def test_a_witness_without_a_request_id_is_joined_by_session_time_and_words(store: Store) -> None:
+    wire = {
+        "session_id": "s",
+        "asked": "a",
+        "at": "2099-11-23T14:00:00.000Z",
+        "source": "gateway",
+        "request_id": "req_1",
+    }
+    told = {"session_id": "s", "request_id": None, "source": "transcript"}
+    store.apply([entry(1, **wire)])
+    store.apply([entry(2, **told, asked="a", at="2099-11-23T14:05:00.000Z", project="lab", message_id="msg_1")])
+    store.apply([entry(3, **told | {"source": "har"}, asked=None, at="2099-11-23T14:00:05.000Z")])
+    (found,) = store.refusals()
+    assert found.sources == ["gateway", "transcript", "har"]
+    assert (found.project, found.message_id, found.request_id) == ("lab", "msg_1", "req_1")
+    assert store.find(name(3)).id == name(1)
+    for n, other in enumerate(
+        (
+            {"asked": "other words"},
+            {"asked": None, "at": "2099-11-23T14:01:00.000Z"},
+            {"asked": "a", "at": "2099-11-23T15:00:00.000Z"},
+            {"asked": "a", "session_id": "t"},
+            {"asked": "a", "request_id": "req_2"},
+            {"asked": "a", "message_id": "msg_2"},
+            {"asked": "a", "kind": Kind.OUTPUT_FILTER},
+        ),
+        start=10,
+    ):
+        store.apply([entry(n, **{**told, "source": "flow", "at": "2099-11-23T14:00:01.000Z", **other})])
+    assert len(store.refusals()) == 8
+
+
+def test_a_witness_brings_the_request_that_the_first_one_lacked(store: Store) -> None:
+    seen = {"request_id": "req_1", "session_id": "s"}
+    store.apply([entry(1, source="transcript", **seen)])
+    store.apply([entry(2, b'"text"', source="flow", **seen)])
+    assert store.body(name(1)) == store.body(name(2 - 1)) != b""
+    assert len(store.refusals()) == 1
+
+
+def test_what_was_accepted_is_forgotten_after_a_day_and_which_model_took_it_with_the_refusals(store: Store) -> None:
+    old = Accepted(session_id="s", at="2001-01-01T00:00:00.000Z", model="m", asked="a", hashes=b"")
+    with store.transaction() as connection:
+        connection.execute(ACCEPTED.insert, ACCEPTED.row(old))
+        connection.execute(
+            "insert into passes values ('a', 'm', '2001-01-01T00:00:00.000Z', null, 1), ('b', 'm', '2098-01-01', null, 1)"
+        )
+    expire(store, "2020")
+    assert store.accepted("s", None) == []
+    assert store.rows("select asked from passes") == [{"asked": "b"}]

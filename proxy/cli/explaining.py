@@ -174,7 +174,7 @@ def _declined(store: "Store", refusal: "Refusal") -> "Declined":
         kind=refusal.kind,
         outcome=refusal.outcome,
         category=refusal.category,
-        judged_correct=bool(refusal.asked) and store.judged_correct(refusal.asked or ""),
+        judged_correct=store.judged_correct(refusal.asked, refusal.incident_id),
         attempts=store.attempts_since(refusal.session_id, since) if refusal.session_id else 0,
     )
 

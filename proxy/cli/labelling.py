@@ -1,7 +1,8 @@
 """``demur label``: what a person says of refusals. What was said before is kept; see ``proxy.judgements``."""
 
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -86,8 +87,7 @@ def label(
         if store is None:
             raise Failed(judgement.NOTHING)
         chosen = _chosen(store, names)
-        made = _judgements(store, chosen, said, segment, by, incident=incident)
-        _keep(store, made, as_json=as_json)
+        _keep(store, partial(_judgements, store, chosen, said, segment, by, incident=incident), as_json=as_json)
     for sentence in (odd, pen.told()):
         if sentence:
             warn(sentence)
@@ -137,14 +137,20 @@ def _judgements(
     return list(made.values())
 
 
-def _keep(store: "Store", made: "list[Judgement]", *, as_json: bool) -> None:
-    from proxy.judgements import history, judge_all, standing
+def _keep(store: "Store", make: "Callable[[], list[Judgement]]", *, as_json: bool) -> None:
+    from proxy.judgements import history, judge_made, standing
 
-    before = [standing(history(store, one.refusal_id)) for one in made]
-    ids = judge_all(store, made)
-    after = [standing(history(store, one.refusal_id)) for one in made]
-    short = store.short_ids(one.refusal_id for one in made)
-    for name, one, was, now in zip(ids, made, before, after, strict=True):
+    before: list[Standing] = []
+
+    def made() -> "list[Judgement]":
+        judgements = make()
+        before.extend(standing(history(store, one.refusal_id)) for one in judgements)
+        return judgements
+
+    kept = judge_made(store, made)
+    short = store.short_ids(one.refusal_id for _, one in kept)
+    for (name, one), was in zip(kept, before, strict=True):
+        now = standing(history(store, one.refusal_id))
         click.echo(_json(name, one, was, now) if as_json else _line(short[one.refusal_id], one, was, now))
 
 

@@ -12,6 +12,7 @@ import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from functools import partial
 from itertools import islice
 from typing import TYPE_CHECKING
 
@@ -186,13 +187,13 @@ class Round:
         from proxy.cli import words
         from proxy.core.stamps import stamp
         from proxy.database import StoreError
-        from proxy.judgements import Said, judge_all, upon
+        from proxy.judgements import Said, judge_made, upon
 
         look, at = self._looks[self._at], stamp(time.time())
         said = look.said._replace(verdict=verdict)
         try:
-            made = upon(self._store, look.refusal, said, author=self._author, at=at, incident=look.whole)
-            ids = judge_all(self._store, made) if said != Said() else []
+            made = partial(upon, self._store, look.refusal, said, author=self._author, at=at, incident=look.whole)
+            ids = [name for name, _ in judge_made(self._store, made)] if said != Said() else []
         except StoreError as error:
             warn(str(error))
             return False

@@ -15,7 +15,7 @@ of tool calls, and the checksum and build number of the attribution block.
 """
 
 import re
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from json import JSONDecoder, loads
 from typing import NamedTuple, Protocol
 
@@ -84,25 +84,33 @@ class Placed(Protocol):
 
 
 def fingerprint[S: Placed](
-    segments: Iterable[S], mark: Callable[[S], str | None] = lambda segment: segment.hash
+    segments: Sequence[S], mark: Callable[[S], str | None] = lambda segment: segment.hash
 ) -> str | None:
     """One hash for what the last turn of the user said; None where it said nothing.
 
-    The turn is the last run of messages without one of the assistant's; reminders and system messages are left out, and what
-    ``mark`` has none for.
+    Reminders and system messages are left out, and what ``mark`` has none for.
     """
+    keys = {id(one): mark(one) for one in segments if one.label not in ADDED}
+    said = [key for one in last_turn(segments, lambda one: keys.get(id(one))) if (key := keys.get(id(one)))]
+    return key_of("\n".join(said).encode()) if said else None
+
+
+def last_turn[S: Placed](
+    segments: Iterable[S], says: Callable[[S], object] = lambda one: one.label not in ADDED
+) -> list[S]:
+    """The last run of messages without one of the assistant's in which something is said, in order."""
     turns: dict[str, list[S]] = {}
     for segment in segments:
         if found := _MESSAGE.match(segment.path):
             turns.setdefault(found[1], []).append(segment)
-    said: list[str] = []
+    said: list[S] = []
     for turn in reversed(turns.values()):
         if any(segment.label in ANSWERED for segment in turn):
-            if said:
+            if any(map(says, said)):
                 break
         else:
-            said[:0] = [key for segment in turn if segment.label not in ADDED and (key := mark(segment))]
-    return key_of("\n".join(said).encode()) if said else None
+            said[:0] = turn
+    return said
 
 
 def unnoted(parts: Split, note: str) -> str | None:

@@ -34,7 +34,9 @@ Maker = Callable[[], Entry]
 
 _LONG = 20
 """Characters of the shortest secret that the table of secrets knows, about."""
-_ACCEPTED = frozenset({Result.ANSWERED, Result.RECOVERED_BY_API})
+_ASIDE = frozenset({Surface.COUNT_TOKENS, Surface.BATCH_RESULTS})
+"""What is no turn of a conversation."""
+_ACCEPTED = frozenset({Result.ANSWERED, Result.RECOVERED_BY_API, Result.RECOVERED_BY_DEMUR})
 """Ends for which some model took the very content of the request."""
 _TOLD = ("model", "session_id", "agent_id", "client", "client_version", "entrypoint", "project")
 
@@ -89,6 +91,10 @@ class Exchange:
         self.outcome: Result | None = None
         """How it ends for the client, where the answer alone does not tell."""
         self.answered_by: str | None = None
+        self._memory = watcher.memory
+        """Until it is told."""
+        self.changed = False
+        """Whether what was answered in the end was not what the client had asked."""
         self.open = False
         """Whether more may come of it than this answer: then it is counted at the end, and not with the refusal."""
 
@@ -151,19 +157,20 @@ class Exchange:
 
     def traffic(self) -> Traffic | None:
         """The exchange's place in the traffic counts, unless an entry has carried it already."""
+        outcome = self._result(self.answer.message, self.declined)
+        memory, self._memory = self._memory, None
+        if memory is not None and outcome in _ACCEPTED and not self.changed:
+            self._pass(memory)
         if self._counted:
             return None
         self._counted = True
-        who, outcome = self.who(), self._result(self.answer.message, self.declined)
-        traffic = self._traffic(who, self.answer.message, outcome)
-        if self._watcher.memory is not None and outcome in _ACCEPTED:
-            self._pass(self._watcher.memory, who, traffic.answered_by)
-        return traffic
+        return self._traffic(self.who(), self.answer.message, outcome)
 
-    def _pass(self, memory: Memory, who: asker.Asker, answered_by: str) -> None:
+    def _pass(self, memory: Memory) -> None:
         """Its content was accepted."""
-        if self._surface is Surface.MESSAGES and who.session_id:
-            model = family(answered_by or who.model or "")
+        who = self.who()
+        if self._surface not in _ASIDE and who.session_id:
+            model = family(self.answered_by or answerer(self.answer.message) or who.model or "")
             size = sum(map(len, self._body))
             memory.passed(Passed(who, model, stamp(self._began), self.answer.request_id, size, self.request))
 
@@ -211,6 +218,7 @@ class Exchange:
             request_id=self.answer.request_id,
             message_id=message.id,
             ms=int((self.now() - self._began) * 1000),
+            strategy="noted" if self.following.noted else None,
         )
         return Update(refusal_id=seen.refusal_id if seen else self.id, attempts=[attempt])
 
@@ -222,7 +230,10 @@ class Exchange:
         traffic: list[tuple[Traffic, int]],
     ) -> Entry:
         parts = self._split()
-        told = self._news(who, parts)
+        try:
+            told = self._news(who, parts)
+        except Exception:  # noqa: BLE001 - a suggestion costs no record
+            told = {}
         entry = Entry(
             refusals=[
                 replace(self._refusal(who, n, message, verdict, parts, elapsed), **told)

@@ -6,12 +6,14 @@ only where there is nothing else. Its fingerprint is one hash for them.
 
 A later refusal of the session belongs to it while nothing has been accepted in between and the marks are still in the request, however
 much was added. So does one with the same fingerprint within a day in another session, a resend or a re-run; but not where the marks are no
-more than a short text of the user, which others may say too.
+more than a short text, which others may say too: these hold within one session and one agent only.
+
+Where it is not known what was new, the marks are what the last turn of the user said.
 """
 
 from msgspec import Struct
 
-from proxy.core.context import ANSWERED
+from proxy.core.context import ANSWERED, last_turn
 from proxy.core.news import FOREIGN, candidates, mark
 from proxy.core.segment import key_of
 from schemas.labels import Label
@@ -27,6 +29,7 @@ class Opened(Struct, frozen=True, kw_only=True):
 
     id: str
     session_id: str | None
+    agent_id: str | None
     at: str
     fingerprint: str | None
     asked: str | None
@@ -38,6 +41,7 @@ class Declined(Struct, frozen=True, kw_only=True):
     """A refusal, as far as it matters here."""
 
     session_id: str | None
+    agent_id: str | None
     at: str
     accepted_at: str | None
     fingerprint: str | None
@@ -47,7 +51,9 @@ class Declined(Struct, frozen=True, kw_only=True):
 
 
 def essential(segments: list[Segment]) -> list[Segment]:
-    """The candidates that an incident is known by, in the order of the request; none where nothing is known to be new."""
+    """The segments that an incident is known by, in the order of the request."""
+    if segments and all(one.new is None for one in segments):
+        return [one for one in last_turn(segments) if one.label in ESSENTIAL]
     new = sorted(candidates(segments), key=lambda one: one.n)
     chosen = [one for one in new if one.label in ESSENTIAL]
     return chosen or [one for one in new if one.label in ANSWERED]
@@ -60,9 +66,9 @@ def fingerprint(segments: list[Segment]) -> str | None:
 
 
 def is_short(segments: list[Segment]) -> bool:
-    """Whether the candidates are nothing but a short text of the user."""
+    """Whether the candidates say too little to be known by: a short text, ``(no output)`` of a tool, or only what the model had said."""
     chosen = essential(segments)
-    return all(one.label == Label.USER_TEXT for one in chosen) and sum(one.bytes for one in chosen) <= SHORT
+    return not any(one.label in ESSENTIAL for one in chosen) or sum(one.bytes for one in chosen) <= SHORT
 
 
 def marks_of(segments: list[Segment]) -> frozenset[bytes]:
@@ -79,6 +85,8 @@ def belongs(refusal: Declined, incident: Opened) -> bool:
 
 def _goes_on(refusal: Declined, incident: Opened) -> bool:
     if refusal.accepted_at is not None and refusal.accepted_at > incident.at:
+        return False
+    if incident.short and refusal.agent_id != incident.agent_id:
         return False
     if incident.marks:
         return incident.marks <= refusal.marks

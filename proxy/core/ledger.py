@@ -55,6 +55,7 @@ class Ledger:
     def recovered(self, model: str, pin: Pin | None) -> Maker:
         """It was answered, by ``model``."""
         self._exchange.outcome, self._exchange.answered_by = Result.RECOVERED_BY_DEMUR, model
+        self._exchange.changed = self._strategy not in (Strategy.FALLBACK, Strategy.STICKY)
         update = self._update(Ruling.RECOVERED)
         update.outcome, update.answered_by = Outcome.RECOVERED_BY_DEMUR, model
         return lambda: Entry(updates=[update], pins=[pin] if pin else [])

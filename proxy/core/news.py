@@ -10,6 +10,7 @@ demur saw it, nothing is known: then no segment is called new, and none old.
 """
 
 import re
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from hashlib import blake2b
 from json import loads
@@ -99,6 +100,8 @@ def compare(segments: list[Segment], accepted: Sequence[Accepted], contents: Map
     ``contents``: the texts, as far as they are known.
     """
     here = asked(segments)
+    if not here.answers:  # one that begins with the same words elsewhere is none of its own
+        accepted = [one for one in accepted if one.session_id == who.session_id]
     if not accepted:
         if here.answers:
             return News(History.UNSEEN, None)
@@ -162,8 +165,12 @@ def _history(segments: list[Segment], here: Asked, last: Accepted, contents: Map
     said = [one for one in segments if _MESSAGE.match(one.path) and _foreign(one) in (0, 1, 3)]
     if not any(one.new for one in said):
         return History.SAME
-    first = next(n for n, one in enumerate(said) if one.new)
-    return History.GROWN if all(one.new for one in said[first:]) else History.EDITED
+    before = Counter(last.hashes[at : at + MARK] for at in range(0, len(last.hashes), MARK))
+    known = []
+    for one in said:
+        known.append(before[mark(one.hash)] > 0)
+        before[mark(one.hash)] -= 1
+    return History.EDITED if any(known[known.index(False) :]) else History.GROWN
 
 
 def _is_new(segments: list[Segment], hash_: str | None) -> bool:

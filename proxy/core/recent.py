@@ -75,6 +75,8 @@ class Following:
     ) -> None:
         self._recent, self._headers, self._began, self._who, self._parts = recent, headers, began, who, parts
         self._found: tuple[Seen | None] | None = None
+        self.noted = False
+        """Whether the client had added its note to it, so that it is not the same content."""
 
     def may(self) -> bool:
         """Whether it may be: then ``seen`` is to be asked. Takes no time to speak of."""
@@ -96,7 +98,8 @@ class Following:
         if parts is None:
             return False
         same = fingerprint(parts.segments) == seen.fingerprint and answers(parts.segments) == seen.answers
-        return same or unnoted(parts, NOTE) == seen.fingerprint
+        self.noted = not same and unnoted(parts, NOTE) == seen.fingerprint
+        return same or self.noted
 
 
 def _is_marked(headers: Headers) -> bool:

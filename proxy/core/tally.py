@@ -74,7 +74,7 @@ class Tally:
 
     def end_elsewhere(self, recovered: int, repeated: int) -> None:
         """Takes in what the client did by itself after it had been counted as refused: never more than was counted."""
-        self.refused = max(0, self.refused - repeated)
+        self.refused -= min(repeated, max(0, self.in_the_end))
         self.recovered_by_client += max(0, min(recovered, self.in_the_end))
 
 

@@ -62,7 +62,7 @@ def new(of: Split) -> list[str]:
 
 
 FIRST = (user("Make a lab sheet."),)
-READ = (*FIRST, assistant("I read it.", call(1)), user(result(1, "%PDF")))
+READ = (*FIRST, assistant("I read it.", call(1)), user(result(1, "%PDF of the advert. " * 20)))
 
 
 def test_a_turn_is_a_prompt_of_the_user_and_a_tools_result_is_none() -> None:
@@ -115,7 +115,11 @@ def test_a_repeat_is_known_for_one() -> None:
 def test_a_reminder_alone_makes_it_no_other_conversation() -> None:
     before = accepted(parts(*READ))
     now = parts(
-        *READ[:2], user(result(1, "%PDF"), "<system-reminder>\nThe file was changed by its owner.\n</system-reminder>")
+        *READ[:2],
+        user(
+            result(1, "%PDF of the advert. " * 20),
+            "<system-reminder>\nThe file was changed by its owner.\n</system-reminder>",
+        ),
     )
     assert told(now, before).history is History.SAME
     assert [one.label for one in candidates(now.segments)] == [Label.REMINDER]
@@ -139,7 +143,9 @@ def test_a_prompt_that_was_edited_or_gone_behind_is_known() -> None:
     two = parts(*READ, assistant("Done."), user("Second."))
     assert told(parts(*READ, assistant("Done."), user("Second, edited.")), accepted(two)).history is History.EDITED
     assert told(parts(user("Make a lab sheet."), user("Other.")), accepted(two)).history is History.EDITED
-    changed = parts(*FIRST, assistant("I say it otherwise.", call(1)), user(result(1, "%PDF")), user("More."))
+    changed = parts(
+        *FIRST, assistant("I say it otherwise.", call(1)), user(result(1, "%PDF of the advert. " * 20)), user("More.")
+    )
     assert told(changed, accepted(parts(*READ))).history is History.EDITED
 
 
@@ -147,6 +153,28 @@ def test_a_tools_loop_goes_on_within_its_turn() -> None:
     before = accepted(parts(*READ))
     now = parts(*READ, assistant(call(2, "Bash", command="ls")), user(result(2, "a.txt")))
     assert told(now, before).history is History.GROWN
+
+
+def test_what_was_said_before_may_be_said_again_without_an_edit() -> None:
+    before = (*FIRST, assistant("Shall I?"), user("yes"))
+    now = (
+        *before,
+        assistant("And now?"),
+        user("yes"),
+        assistant(call(1)),
+        user(result(1, "")),
+        assistant(call(2)),
+        user(result(2, "")),
+    )
+    assert told(parts(*now), accepted(parts(*before))).history is History.GROWN
+    assert told(parts(*now), accepted(parts(*now[:6]))).history is History.GROWN
+
+
+def test_a_first_turn_with_the_words_of_another_session_is_a_first_turn() -> None:
+    other = accepted(parts(*READ), session_id="other")
+    now = parts(*FIRST)
+    assert told(now, other) == News(History.FIRST, None)
+    assert all(one.new for one in now.segments)
 
 
 def test_another_session_that_began_with_the_same_text_was_resumed() -> None:
@@ -231,6 +259,7 @@ def opened(of: Split, **fields: Any) -> Opened:
     given = {
         "id": "1",
         "session_id": "s",
+        "agent_id": None,
         "at": "2026-11-24T10:00:00.000Z",
         "fingerprint": fingerprint(of.segments),
         "asked": None,
@@ -241,6 +270,7 @@ def opened(of: Split, **fields: Any) -> Opened:
 def declined(of: Split, **fields: Any) -> Declined:
     given: dict[str, Any] = {
         "session_id": "s",
+        "agent_id": None,
         "at": "2026-11-24T11:00:00.000Z",
         "accepted_at": "2026-11-24T09:00:00.000Z",
     }
@@ -283,6 +313,28 @@ def test_a_short_text_is_an_incident_of_its_own_in_each_session() -> None:
     assert belongs(declined(now), opened(now))
     assert not is_short(compared(user("word " * 60)).segments)
     assert not is_short(compared(*READ, before=parts(*FIRST)).segments)
+
+
+def test_a_result_that_says_nothing_and_what_the_model_said_are_known_by_their_session_and_agent_only() -> None:
+    for last in (user(result(1, "(no output)")), assistant("Done.")):
+        messages = (
+            (*FIRST, assistant(call(1, "Bash", command="ls")), last) if last["role"] == "user" else (*FIRST, last)
+        )
+        before = (*FIRST, assistant(call(1, "Bash", command="ls"))) if last["role"] == "user" else FIRST
+        now = compared(*messages, before=parts(*before))
+        assert is_short(now.segments)
+        assert not belongs(declined(now, session_id="other"), opened(now))
+        assert not belongs(declined(now, agent_id="a"), opened(now))
+        assert belongs(declined(now), opened(now))
+
+
+def test_where_it_is_not_known_what_was_new_the_last_turn_makes_the_incident() -> None:
+    first = parts(*READ, assistant("Sure."), user("Now what does it advertise, and to whom? " * 9))
+    told(first)
+    assert [one.path for one in essential(first.segments)] == ["messages[4].content[0]"]
+    later = parts(*READ, assistant("Sure."), user("Now what does it advertise, and to whom? " * 9), user("hi"))
+    told(later)
+    assert belongs(declined(later), opened(first))
 
 
 def test_without_a_fingerprint_no_two_sessions_share_an_incident() -> None:

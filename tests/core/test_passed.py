@@ -6,7 +6,8 @@ from typing import Any
 
 import pytest
 
-from answers import REFUSAL
+from answers import ITERATIONS, REFUSAL, SEAM, block, delta, end, start, stop
+from answers import STOP as LAST
 from commands import request
 from proxy.core import incident, news
 from proxy.core.asker import Asker
@@ -24,6 +25,11 @@ HEADERS = (
 ANSWER = json.dumps(
     {"id": "msg_1", "type": "message", "model": "claude-opus-5", "content": [], "stop_reason": "end_turn"}
 )
+
+API_FALLBACK = (
+    start("claude-fable-5") + block(0, **SEAM) + stop(0) + block(1) + delta(1, "Hello") + stop(1)
+    + end(usage={"output_tokens": 3, "iterations": ITERATIONS}) + LAST
+)  # fmt: skip
 
 
 def before(turns: int) -> bytes:
@@ -70,6 +76,7 @@ def exchange(memory: Notebook | None, body: bytes, answer: str | bytes = ANSWER,
     made.sent(body)
     made.opened(more.get("status", 200), ((b"request-id", b"req_1"),))
     made.outcome, made.answered_by = more.get("outcome"), more.get("answered_by")
+    made.changed = more.get("changed", False)
     made.maker = made.feed(answer.encode() if isinstance(answer, str) else answer) or made.finish(whole=True)  # type: ignore[attr-defined]
     return made
 
@@ -95,13 +102,37 @@ def test_what_is_accepted_is_told_with_its_body_and_whoever_accepted_it(memory: 
     assert memory.told[-1].model == "claude-opus-4-8"
 
 
+def test_what_demur_or_the_api_had_another_model_answer_was_accepted_by_that_one(memory: Notebook) -> None:
+    accept(memory, request(), outcome=Result.RECOVERED_BY_DEMUR, answered_by="claude-opus-4-8")
+    made = exchange(memory, request(), API_FALLBACK)
+    assert made.maker().refusals[0].outcome == "recovered_by_api"  # type: ignore[attr-defined]
+    assert made.traffic() is None
+    assert made.traffic() is None
+    assert [told.model for told in memory.told] == ["claude-opus-4-8", "claude-opus-4-8"]
+
+
+def test_other_platforms_are_compared_as_well(memory: Notebook) -> None:
+    accept(memory, request(), target=b"/v1/projects/p/locations/l/publishers/anthropic/models/claude-opus-5:rawPredict")
+    assert len(memory.told) == 1
+
+
+def test_a_memory_that_fails_costs_no_record(memory: Notebook) -> None:
+    memory.known = [None]  # type: ignore[list-item]
+    refusal, entry = decline(memory, request())
+    assert (refusal.category, refusal.asked, len(entry.segments)) == (
+        "cyber",
+        None,
+        len(split(request(), None).segments),
+    )
+
+
 @pytest.mark.parametrize(
     "more",
     [
         {"headers": HEADERS[:1]},
         {"target": b"/v1/messages/count_tokens"},
         {"status": 529, "answer": '{"type":"error","error":{"type":"overloaded_error"}}'},
-        {"outcome": Result.RECOVERED_BY_DEMUR},
+        {"outcome": Result.RECOVERED_BY_DEMUR, "changed": True},
         {"outcome": Result.REFUSED},
         {"answer": REFUSAL.decode()},
     ],

@@ -30,7 +30,10 @@ def test_the_client_recovers_and_repeats_no_more_than_was_counted() -> None:
     assert (tally.refused, tally.recovered_by_client, tally.in_the_end) == (2, 1, 0)
     tally = Tally(refused=1, recovered_by_demur=1)
     tally.end_elsewhere(1, 5)
-    assert (tally.refused, tally.recovered_by_client) == (0, 0)
+    assert (tally.refused, tally.recovered_by_client, tally.in_the_end) == (1, 0, 0)
+    tally = Tally(refused=2)
+    tally.end_elsewhere(0, 5)
+    assert (tally.refused, tally.in_the_end) == (0, 0)
 
 
 def made() -> Statistics:

@@ -125,7 +125,9 @@ def test_a_poisoned_session_is_one_incident_and_the_advice_names_the_turn_to_go_
     stage, _ = poisoned
     listed = [json.loads(line) for line in command("list", "--json", "--db", str(stage.db)).splitlines()]
     assert len(listed) == 1
-    assert listed[0]["refusals"] >= 1 + len(HI)  # newer clients ask another model themselves, and are declined there too
+    assert listed[0]["refusals"] >= 1 + len(
+        HI
+    )  # newer clients ask another model themselves, and are declined there too
     every = [json.loads(line) for line in command("list", "--all", "--json", "--db", str(stage.db)).splitlines()]
     assert len(every) == listed[0]["refusals"]
     assert len({one["fingerprint"] for one in every}) == 1

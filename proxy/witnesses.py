@@ -1,0 +1,72 @@
+"""Two witnesses of one refusal make one row: the wire saw it, and so did a transcript, or two ways in.
+
+They are joined on the request id; where one of them knows none, on session, time and what the last turn said. A witness's own id is kept,
+so that it is known when it comes again (an import that is repeated), and can still be asked for. What the row lacked is taken
+from the witness, and nothing that it had is changed.
+"""
+
+import sqlite3
+
+import msgspec
+
+from proxy import chunks
+from proxy.packed import Packed
+from proxy.tables import REFUSALS
+from schemas.records import Refusal
+
+SAME_WORDS_S = 600.0
+"""How far apart two witnesses may be who saw the same words: a transcript's time is that of the end of an answer."""
+NO_WORDS_S = 10.0
+"""How far, where one of them does not know the words."""
+
+_BY_REQUEST = """
+    select id, sources from refusals where request_id = :request_id and kind = :kind and coalesce(session_id = :session_id, true)
+    order by category is not :category, id
+"""
+_BY_SESSION = """
+    select id, sources, abs(julianday(at) - julianday(:at)) * 86400 as apart from refusals
+    where session_id = :session_id and kind = :kind and (request_id is null or :request_id is null)
+        and (message_id is null or :message_id is null or message_id = :message_id)
+        and apart <= iif(asked is not null and asked = :asked, :same_words, iif(asked is null or :asked is null, :no_words, -1))
+    order by apart, id
+"""
+_KEPT = frozenset(
+    ("id", "source", "sources", "verdict", "domain", "tags", "incident_id", "fingerprint", "headers", "outcome")
+)
+"""What a witness does not tell of."""
+_FILLED = [name for name in Refusal.__struct_fields__ if name not in _KEPT]
+_FILL = f"""
+    update refusals set {", ".join(f"{name} = coalesce({name}, :{name})" for name in _FILLED)},
+        outcome = iif(outcome = 'unknown', :outcome, outcome), sources = :sources
+    where id = :twin
+"""  # noqa: S608 the names are ours
+
+
+def attest(connection: sqlite3.Connection, refusal: Refusal, entry: Packed | None) -> bool:
+    """Whether another witness's row tells of this refusal already; then it has what this one adds. ``entry``: with its request."""
+    found = _twin(connection, refusal)
+    if found is None:
+        return False
+    twin, sources = found
+    told = REFUSALS.row(refusal) | {"twin": twin, "sources": msgspec.json.encode([*sources, refusal.source]).decode()}
+    connection.execute(_FILL, told)
+    connection.execute("insert into witnesses values (?, ?, ?)", [refusal.id, twin, refusal.source])
+    if (
+        entry is not None
+        and connection.execute("select 1 from requests where refusal_id = ?", [twin]).fetchone() is None
+    ):
+        chunks.add(connection, twin, entry)
+    return True
+
+
+def _twin(connection: sqlite3.Connection, refusal: Refusal) -> tuple[str, list[str]] | None:
+    """The row that another source brought, and its sources."""
+    names = ("request_id", "kind", "session_id", "category", "message_id", "at", "asked")
+    values = {name: getattr(refusal, name) for name in names}
+    values |= {"same_words": SAME_WORDS_S, "no_words": NO_WORDS_S}
+    for sql in (_BY_REQUEST, _BY_SESSION):
+        for twin, text, *_ in connection.execute(sql, values).fetchall():
+            sources = msgspec.json.decode(text, type=list[str])
+            if refusal.source not in sources:
+                return twin, sources
+    return None
