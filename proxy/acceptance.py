@@ -16,8 +16,9 @@ from typing import NamedTuple
 from proxy import logs
 from proxy.core import news
 from proxy.core.asker import Asker
-from proxy.core.context import fingerprint
+from proxy.core.context import ADDED, fingerprint, last_turn
 from proxy.core.identities import Identities
+from proxy.core.incident import SHORT
 from proxy.core.passed import MAIN, Passed
 from proxy.core.redact import Redactor
 from proxy.core.stamps import stamp
@@ -175,7 +176,9 @@ class Acceptance:
             client_version=passed.who.client_version,
             turn=here.turn,
             root=here.root,
-            asked=fingerprint(segments),
+            asked=None
+            if sum(one.bytes for one in last_turn(segments) if one.label not in ADDED) <= SHORT
+            else fingerprint(segments),
             hashes=b"".join(news.mark(one.hash) for one in segments[-LONGEST:]),
         )
 

@@ -133,11 +133,19 @@ def _segments(connection: sqlite3.Connection, refusal_id: str) -> list[Segment]:
 
 
 def _of_session(connection: sqlite3.Connection, row: _Row) -> Iterator[Opened]:
-    """The incidents of its session before it, the newest first."""
-    if row.declined.session_id is not None:
-        sql = f"{_OPENED} and session_id = ? and at <= ? order by at desc, refusals.id desc limit {CLOSE}"
-        values = [row.kind, row.declined.session_id, row.declined.at]
-        yield from (one for one in map(_read, connection.execute(sql, values).fetchall()) if one.id != row.id)
+    """The incidents that its session was part of before it, the newest first; each as if it had been opened here."""
+    session_id = row.declined.session_id
+    if session_id is None:
+        return
+    sql = f"""
+        select refusal_id, ?, refusals.agent_id, here.at, fingerprint, asked, marks, short
+        from incidents join refusals on refusals.id = incidents.refusal_id
+        join (select incident_id, min(at) as at from refusals where session_id = ? and at <= ? and id <> ? group by 1) as here
+            on here.incident_id = incidents.refusal_id
+        where kind = ? order by here.at desc, refusal_id desc limit {CLOSE}
+    """  # noqa: S608 a constant
+    values = [session_id, session_id, row.declined.at, row.id, row.kind]
+    yield from (one for one in map(_read, connection.execute(sql, values).fetchall()) if one.id != row.id)
 
 
 def _of_others(connection: sqlite3.Connection, row: _Row) -> Iterator[Opened]:
@@ -160,9 +168,14 @@ def _read(row: tuple[str, str | None, str | None, str, str | None, str | None, b
         at=at,
         fingerprint=mark,
         asked=asked,
-        marks=frozenset(marks[n : n + MARK] for n in range(0, len(marks), MARK)),
+        marks=unpacked(marks),
         short=bool(short),
     )
+
+
+def unpacked(marks: bytes) -> frozenset[bytes]:
+    """Marks as they stand in the table."""
+    return frozenset(marks[n : n + MARK] for n in range(0, len(marks), MARK))
 
 
 def _day_before(at: str) -> str:

@@ -87,9 +87,9 @@ class Recall:
             known = self._pins.get(pin.key)
             self._pins.use(pin.key, _Known(pin, self._stamp(), known.seen if known else ""))
 
-    def judged_correct(self, asked: str) -> bool | None:
-        """Whether a person judged a refusal of this content correct; None where that cannot be read."""
-        return self._ask(lambda store: store.judged_correct(asked), False)
+    def judged_correct(self, asked: str | None, session_id: str | None, marks: frozenset[bytes]) -> bool | None:
+        """Whether a person judged a refusal of this content correct, or of its incident; None where that cannot be read."""
+        return self._ask(lambda store: store.judged_correct(asked) or store.holds_judged(session_id, marks), False)
 
     def attempts(self, session_id: str | None) -> int:
         """Further attempts for a session within the last hour, of whichever process; of this one for all without a session."""

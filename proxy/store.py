@@ -22,7 +22,7 @@ from msgspec import Struct
 from proxy import chunks
 from proxy.changes import add, lose
 from proxy.database import DatabaseFile, StoreError
-from proxy.incidents import regroup
+from proxy.incidents import regroup, unpacked
 from proxy.packed import Packed, pack, unzstd
 from proxy.tables import ACCEPTED, ANNOTATIONS, ATTEMPTS, NOW, PINS, REFUSALS, REPHRASINGS
 from schemas.records import Accepted, Annotation, Attempt, Entry, Pin, Refusal, Rephrasing, Segment, Traffic
@@ -33,6 +33,12 @@ _CHOSEN = """
     (:since is null or at >= :since) and (:model is null or model = :model) and (:kind is null or kind = :kind)
     and (:category is null or coalesce(category, 'none') = :category)
 """
+_CORRECT = """
+    (one.verdict = 'correct' or exists (select 1 from judgements as said where refusal_id = one.id and said.verdict = 'correct'
+        and not exists (select 1 from judgements as later
+            where later.refusal_id = said.refusal_id and later.author = said.author and later.id > said.id)))
+"""
+"""Whether anybody's last word on a refusal, ``one``, is that it was correct."""
 _ALL_UNJUDGED = "(not :unjudged or max(verdict) = 'unknown' and min(verdict) = 'unknown')"
 _UNJUDGED = "(not :unjudged or verdict = 'unknown')"
 SHORT = 12
@@ -209,15 +215,20 @@ class Store(DatabaseFile):
 
     def judged_correct(self, asked: str | None, incident_id: str | None = None) -> bool:
         """Whether anybody's last word on a refusal of this content, or of the incident of such a one, is that it was correct."""
-        sql = """
-            select 1 from refusals where (asked = :asked or incident_id = :incident
-                    or incident_id in (select incident_id from refusals where asked = :asked))
-                and (verdict = 'correct' or exists (select 1 from judgements as one where refusal_id = refusals.id
-                    and one.verdict = 'correct' and not exists (select 1 from judgements as later
-                        where later.refusal_id = one.refusal_id and later.author = one.author and later.id > one.id)))
-            limit 1
-        """
+        sql = f"""
+            select 1 from refusals as one where (asked = :asked or incident_id = :incident
+                or incident_id in (select incident_id from refusals where asked = :asked)) and {_CORRECT} limit 1
+        """  # noqa: S608 a constant
         return bool(self.rows(sql, {"asked": asked, "incident": incident_id}))
+
+    def holds_judged(self, session_id: str | None, marks: frozenset[bytes]) -> bool:
+        """Whether a request of a session, with these marks, would be one more of an incident that anybody's last word calls correct."""
+        sql = f"""
+            select session_id, marks, short from incidents join refusals on refusals.id = incidents.refusal_id
+            where marks <> x'' and exists (select 1 from refusals as one where one.incident_id = refusals.id and {_CORRECT})
+        """  # noqa: S608 a constant
+        ours = [row for row in self.rows(sql) if row["session_id"] == session_id or not row["short"]]
+        return any(unpacked(row["marks"]) <= marks for row in ours)
 
     def accepted(self, session_id: str, root: str | None) -> list[Accepted]:
         """The last accepted requests of a session, and of conversations that began with the same text; the newest first."""

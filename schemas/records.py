@@ -117,7 +117,7 @@ class Accepted(Struct, kw_only=True):
     root: str | None = None
     """The hash of the conversation's first text by the user."""
     asked: str | None = None
-    """As in ``Refusal``."""
+    """As in ``Refusal``; None where the last turn was too short to be known by."""
     hashes: bytes
     """Of its segments, 8 bytes each, in order: the first half of ``Segment.hash``."""
 
@@ -233,7 +233,7 @@ class Segment(Struct, kw_only=True):
     one text block alike, without the ids of tool calls and the volatile part of the attribution block. What the client writes by
     itself (labels ``system``, ``system_message``, ``reminder``, ``memory``, ``hook``, ``environment``, ``mcp``) is without its ISO dates,
     the line ``Today's date is ...`` and the count of tokens left, so that midnight makes nothing new; a tool's result is without the
-    reminders that the client put behind its text."""
+    reminders that the client put behind its text, and what the user said without the blanks at its end."""
     content: str
     """The key under which its exact (redacted) JSON is stored; the same scheme as ``hash``."""
     new: bool | None = None

@@ -118,8 +118,8 @@ class Memory:
     def pin(self, key: str) -> Pin | None:
         return self.pins.get(key)
 
-    def judged_correct(self, fingerprint: str) -> bool | None:
-        self.marks.append(fingerprint)
+    def judged_correct(self, asked: str | None, session_id: str | None, marks: frozenset[bytes]) -> bool | None:
+        self.marks.append(asked or "")
         return self.judged
 
     def attempts(self, session_id: str | None) -> int:

@@ -297,7 +297,7 @@ async def test_a_counsel_that_hangs_lets_the_refusal_stand(monkeypatch: pytest.M
     kept = Kept()
 
     class Hanging(Memory):
-        def judged_correct(self, fingerprint: str) -> bool | None:
+        def judged_correct(self, asked: str | None, session_id: str | None, marks: frozenset[bytes]) -> bool | None:
             kept.release.wait(PATIENCE)
             return False
 

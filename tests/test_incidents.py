@@ -9,6 +9,7 @@ import pytest
 from entries import name
 from proxy.core.context import fingerprint, split
 from proxy.core.incident import fingerprint as essence
+from proxy.core.incident import marks_of
 from proxy.core.segment import to_json
 from proxy.store import Store
 from proxy.upkeep import expire
@@ -116,7 +117,28 @@ def test_one_that_arrives_late_and_is_no_part_of_it_leaves_the_others_as_they_we
 
 def test_members_of_other_sessions_come_along_where_an_earlier_one_takes_it_over(db: Path) -> None:
     entries = [refusal(5, ADVERT), refusal(6, ADVERT, session_id="other"), refusal(1, ADVERT)]
-    assert incidents(db, *entries, refusal(7, ADVERT, "hi", session_id="other")) == {1: 1, 5: 1, 6: 1, 7: 7}
+    assert incidents(db, *entries, refusal(7, ADVERT, "hi", session_id="other")) == {1: 1, 5: 1, 6: 1, 7: 1}
+
+
+def test_a_session_goes_on_with_the_incident_of_another_one_that_it_had_joined(db: Path) -> None:
+    joined = refusal(5, ADVERT, session_id="other", accepted_at=at(3))
+    later = refusal(6, ADVERT, "hi", session_id="other", accepted_at=at(3))
+    accepted_since = refusal(9, ADVERT, "hi", "well", session_id="other", accepted_at=at(8))
+    assert incidents(db, refusal(0, ADVERT), joined, later, accepted_since) == {0: 0, 5: 0, 6: 0, 9: 9}
+
+
+def test_a_request_that_holds_what_was_judged_correct_is_known(db: Path) -> None:
+    stored(db, refusal(0, ADVERT), refusal(1, "hi", session_id="t"))
+    held = marks_of(refusal(2, ADVERT, "and more").segments)
+    hi = marks_of(refusal(2, "hi").segments)
+    with Store.open(db) as store:
+        assert not store.holds_judged("s", held)
+        store.db.execute("update refusals set verdict = 'correct'")
+        assert store.holds_judged("s", held)
+        assert store.holds_judged("elsewhere", held)
+        assert not store.holds_judged("s", hi)
+        assert store.holds_judged("t", hi)
+        assert not store.holds_judged("t", frozenset())
 
 
 def test_a_session_that_arrives_newest_first_is_put_in_order_at_once(db: Path) -> None:

@@ -82,7 +82,7 @@ def asked(n: int, times: int = 1, **fields: Any) -> list[Entry]:
 
 def test_without_a_database_nothing_is_known_and_none_is_made(recall: Recall, path: Path) -> None:
     assert recall.pin("k") is None
-    assert recall.judged_correct("f") is False
+    assert recall.judged_correct("f", "s", frozenset()) is False
     assert recall.attempts("s") == recall.attempts(None) == 0
     assert not path.parent.exists()
 
@@ -97,10 +97,10 @@ def test_a_database_that_is_being_made_holds_nothing_yet(recall: Recall, path: P
     path.parent.mkdir()
     path.touch()
     recall.stick(pin())
-    assert (recall.pin("k"), recall.judged_correct("f")) == (pin(), False)
+    assert (recall.pin("k"), recall.judged_correct("f", "s", frozenset())) == (pin(), False)
     with Database(path) as empty:
         empty.enable_wal()
-    assert (recall.pin("k"), recall.judged_correct("f")) == (pin(), False)
+    assert (recall.pin("k"), recall.judged_correct("f", "s", frozenset())) == (pin(), False)
 
 
 # Pins
@@ -234,10 +234,10 @@ def test_only_the_pins_used_last_are_remembered(recall: Recall) -> None:
 
 def test_what_a_person_judged_correct_is_known_at_once(recall: Recall, store: Store) -> None:
     store.apply([entry(1, asked="f"), entry(2, asked="g")])
-    assert recall.judged_correct("f") is False
+    assert recall.judged_correct("f", "s", frozenset()) is False
     store.db.execute("update refusals set verdict = ? where asked = 'f'", [Verdict.CORRECT])
-    assert recall.judged_correct("f") is True
-    assert recall.judged_correct("g") is False
+    assert recall.judged_correct("f", "s", frozenset()) is True
+    assert recall.judged_correct("g", "s", frozenset()) is False
 
 
 # Further attempts
@@ -328,11 +328,11 @@ def test_where_the_database_cannot_be_read_memory_alone_decides(
         assert recall.pin("mine") == pin("mine")
         assert recall.pin("a") == pin("a"), "what was read once is remembered"
         assert recall.pin("b") is None
-        assert recall.judged_correct("f") is None
+        assert recall.judged_correct("f", "s", frozenset()) is None
         assert recall.attempts("s") == 1
         mend()
         assert recall.pin("b") == pin("b")
-        assert recall.judged_correct("f") is True
+        assert recall.judged_correct("f", "s", frozenset()) is True
         assert recall.attempts("s") == 3
     assert [event["event"] for event in log] == ["recall.failed", "recall.recovered"]
 
@@ -360,9 +360,9 @@ def test_a_log_that_fails_fails_nothing(recall: Recall, path: Path, monkeypatch:
     monkeypatch.setattr(module, "_log", Full())
     monkeypatch.setattr("proxy.logs._log", Full())
     path.mkdir(parents=True)
-    assert recall.judged_correct("f") is None
+    assert recall.judged_correct("f", "s", frozenset()) is None
     path.rmdir()
-    assert recall.judged_correct("f") is False
+    assert recall.judged_correct("f", "s", frozenset()) is False
 
 
 def test_a_database_of_an_older_demur_is_read_once_it_is_brought_up_to_date(recall: Recall, path: Path) -> None:
@@ -370,10 +370,14 @@ def test_a_database_of_an_older_demur_is_read_once_it_is_brought_up_to_date(reca
     with Database(path) as old:
         migrations.apply(old, stop_before="m005_retries")
     recall.stick(pin())
-    assert (recall.pin("k"), recall.judged_correct("f")) == (pin(), None)
+    assert (recall.pin("k"), recall.judged_correct("f", "s", frozenset())) == (pin(), None)
     with Store.open(path) as store:
         store.apply([Entry(pins=[pin("other")])])
-    assert (recall.pin("k"), recall.pin("other"), recall.judged_correct("f")) == (pin(), pin("other"), False)
+    assert (recall.pin("k"), recall.pin("other"), recall.judged_correct("f", "s", frozenset())) == (
+        pin(),
+        pin("other"),
+        False,
+    )
 
 
 def test_who_writes_and_who_asks_do_not_wait_for_each_other(recall: Recall, store: Store) -> None:
@@ -484,7 +488,7 @@ def test_the_log_never_says_what_was_asked(recall: Recall, path: Path) -> None:
     path.mkdir(parents=True)
     with capture_logs() as log:
         recall.pin("the key")
-        recall.judged_correct("the fingerprint")
+        recall.judged_correct("the fingerprint", "s", frozenset())
         recall.attempts("the session")
     assert [event["event"] for event in log] == ["recall.failed"]
     assert "the " not in repr(log)

@@ -53,8 +53,8 @@ def list_(
 ) -> None:
     """List declined requests, newest first; no text of them.
 
-    One line an incident: the refusals that followed from the same candidates (N of them), told as the first. --all has a line for each. The
-    outcome says which model answered instead, where one did, and how many later turns of the conversation it answered too. A session that
+    One line an incident: the N refusals that followed from the same candidates, by the id of the first; time, request id and outcome are
+    the last one's. --all has a line for each. The outcome says which model answered instead, where one did, and how many later turns of the conversation it answered too. A session that
     was declined over and over on the same turn is told of below the list.
 
     \b
@@ -153,7 +153,7 @@ def _row(incident: "Incident", short: str, *, several: bool) -> "Row":
         "stage": (stage, stage.removesuffix(" output").removesuffix("-stream")),
         "outcome": (outcome := words.outcome(refusal), _briefly(outcome)),
         "project": (project := words.line(refusal.project or "-"), project),
-        "request id": (request_id := words.line(refusal.request_id or "-"), request_id),
+        "request id": (request_id := words.line(last.request_id or "-"), request_id),
         "verdict": (verdict := words.VERDICTS[refusal.verdict], verdict),
     }
 

@@ -28,8 +28,11 @@ class Counsel(Protocol):
     def pin(self, key: str) -> Pin | None:
         """The model that a conversation stays on."""
 
-    def judged_correct(self, asked: str) -> bool | None:
-        """Whether a person judged a refusal of this content correct; None where that cannot be read."""
+    def judged_correct(self, asked: str | None, session_id: str | None, marks: frozenset[bytes]) -> bool | None:
+        """Whether a person judged a refusal of this content correct, or of its incident; None where that cannot be read.
+
+        ``marks``: of the whole request, see ``proxy.core.incident``.
+        """
 
     def attempts(self, session_id: str | None) -> int:
         """Further attempts within the last hour."""

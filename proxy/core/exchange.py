@@ -133,6 +133,11 @@ class Exchange:
         parts = self._split()
         return fingerprint(parts.segments) if parts else None
 
+    def marks(self) -> frozenset[bytes]:
+        """Of all that the request holds: see ``proxy.core.incident``. Takes milliseconds."""
+        parts = self._split()
+        return incident.marks_of(parts.segments) if parts else frozenset()
+
     def record_id(self) -> str:
         """Of the refusal that this exchange is told of: where the client asks the same model once more, that of the first."""
         seen = self.following.seen()

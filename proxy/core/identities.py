@@ -33,6 +33,7 @@ class Trace(NamedTuple):
     label: str
     path: str
     hash: str
+    bytes: int
 
 
 class _Piece(NamedTuple):
@@ -64,7 +65,7 @@ class Identities:
         if piece.place is None:
             return found
         alone = piece.place.partition("[")[0] + "[0]"
-        return [Trace(one.label, piece.place + one.path.removeprefix(alone), one.hash) for one in found]
+        return [one._replace(path=piece.place + one.path.removeprefix(alone)) for one in found]
 
     def _read(self, piece: _Piece) -> list[Trace]:
         """The traces in a piece, as in a body of its own."""
@@ -82,7 +83,7 @@ class Identities:
 
 
 def _traces(segments: list[Segment]) -> list[Trace]:
-    return [Trace(one.label, one.path, one.hash) for one in segments]
+    return [Trace(one.label, one.path, one.hash, one.bytes) for one in segments]
 
 
 def _pieces(body: bytes) -> Iterator[_Piece]:

@@ -100,8 +100,9 @@ def compare(segments: list[Segment], accepted: Sequence[Accepted], contents: Map
     ``contents``: the texts, as far as they are known.
     """
     here = asked(segments)
-    if not here.answers:  # one that begins with the same words elsewhere is none of its own
-        accepted = [one for one in accepted if one.session_id == who.session_id]
+    said = {mark(one.hash) for one in segments if one.label in ANSWERED}
+    # One that only begins with the same words elsewhere is another conversation: what its model had said is not in here.
+    accepted = [one for one in accepted if one.session_id == who.session_id or marks(one.hashes) & said]
     if not accepted:
         if here.answers:
             return News(History.UNSEEN, None)

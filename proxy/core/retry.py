@@ -132,7 +132,7 @@ class Armed:
     def _pinned(self) -> Step[Hop | None]:
         if (yield from self._is_client_hop()) or not self._plan.sticky_s:
             return None
-        told = yield Ask(lambda counsel: (key := self._plan.key()) and counsel.pin(key))
+        told = yield Ask(self._pin_of)
         pin = told.answer if isinstance(told, Told) else None
         models = [str(entry["model"]) for entry in self._plan.retry.fallback]
         if not isinstance(pin, Pin) or pin.answered_by not in models:
@@ -144,6 +144,15 @@ class Armed:
             return None
         self._stay(pin)
         return made
+
+    def _pin_of(self, counsel: Any) -> Pin | None:
+        """None too where a person judged correct what this request holds: then it is for the model that was asked to decline."""
+        key = self._plan.key()
+        pin: Pin | None = counsel.pin(key) if key else None
+        if pin is None:
+            return None
+        exchange, session = self._exchange, self._plan.asked.who.session_id
+        return None if counsel.judged_correct(exchange.asked(), session, exchange.marks()) else pin
 
     def _is_client_hop(self) -> Step[bool]:
         """The client's own answer to a refusal is left alone."""
@@ -218,8 +227,7 @@ class Armed:
         exchange, session = self._exchange, self._plan.asked.who.session_id
 
         def question(counsel: Any) -> tuple[bool | None, int]:
-            mark = exchange.asked()
-            return counsel.judged_correct(mark) if mark else False, counsel.attempts(session)
+            return counsel.judged_correct(exchange.asked(), session, exchange.marks()), counsel.attempts(session)
 
         told = yield Ask(question)
         judged, attempts = told.answer if isinstance(told, Told) and isinstance(told.answer, tuple) else (None, 0)

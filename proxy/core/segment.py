@@ -80,6 +80,8 @@ def _lasting(text: str, label: Label) -> str:
     """A text without what its client changes from turn to turn."""
     if label is Label.ATTRIBUTION:
         return _VOLATILE.sub(lambda match: match[1] or "", text)
+    if label is Label.USER_TEXT:  # Claude Code adds line feeds when it joins prompts that were declined
+        return text.rstrip()
     return undated(text) if label in BY_CLIENT else text
 
 

@@ -21,8 +21,8 @@ RESULT = {
 }
 
 
-def by_map(body: bytes, redactor: Redactor | None = None) -> list[tuple[str, str, str]]:
-    return [(segment.label, segment.path, segment.hash) for segment in split(body, redactor).segments]
+def by_map(body: bytes, redactor: Redactor | None = None) -> list[tuple[str, str, str, int]]:
+    return [(segment.label, segment.path, segment.hash, segment.bytes) for segment in split(body, redactor).segments]
 
 
 def compact(body: object, *, plain: bool = True) -> bytes:
@@ -135,4 +135,5 @@ def test_a_moved_cache_breakpoint_makes_nothing_new() -> None:
         return compact({"messages": turns})
 
     identities = Identities(None)
-    assert identities.of(body(1)) == identities.of(body(2))
+    hashes = [[one.hash for one in identities.of(body(n))] for n in (1, 2)]
+    assert hashes[0] == hashes[1]

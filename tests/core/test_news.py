@@ -178,8 +178,13 @@ def test_a_first_turn_with_the_words_of_another_session_is_a_first_turn() -> Non
 
 
 def test_another_session_that_began_with_the_same_text_was_resumed() -> None:
-    before = accepted(parts(*FIRST), session_id="other")
-    assert told(parts(*READ), before).history is History.RESUMED
+    longer = (*READ, assistant("Done."), user("And now?"))
+    before = accepted(parts(*READ), session_id="other")
+    assert told(parts(*longer), before).history is History.RESUMED
+    stranger = accepted(parts(*FIRST), session_id="other")
+    now = parts(*READ)
+    assert told(now, stranger) == News(History.UNSEEN, None)
+    assert {one.new for one in now.segments} == {None}
 
 
 def test_what_is_asked_beside_a_conversation_is_compared_with_it_and_is_no_new_one() -> None:

@@ -478,6 +478,13 @@ def test_a_later_turn_goes_where_the_conversation_stays_and_is_told() -> None:
     assert (played.count, played.counted[0].answered_by) == (Result.ANSWERED, SECOND)
 
 
+def test_a_turn_that_holds_what_a_person_judged_correct_goes_to_the_model_that_was_asked() -> None:
+    counsel = pinned()
+    counsel.judged = True
+    played = play(retry(sticky=True), Answer([REFUSAL]), counsel=counsel)
+    assert (played.models, played.ruling) == ([PRIMARY], Ruling.JUDGED_CORRECT)
+
+
 def test_a_turn_that_is_cut_moves_no_pin() -> None:
     counsel = pinned()
     play(retry(sticky=True), Answer([start(SECOND), CUT]), counsel=counsel)
@@ -737,7 +744,7 @@ def raising(*_: object, **__: object) -> Any:
     raise RuntimeError("a bug of ours")
 
 
-EXCHANGE = ["opened", "feed", "finish", "traffic", "fingerprint", "following.may", "following.seen", "reached", "who"]
+EXCHANGE = ["opened", "feed", "finish", "traffic", "asked", "marks", "following.may", "following.seen", "reached", "who"]
 
 
 @pytest.mark.parametrize("at", EXCHANGE)
