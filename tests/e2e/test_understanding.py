@@ -138,3 +138,29 @@ def test_a_poisoned_session_is_one_incident_and_the_advice_names_the_turn_to_go_
     assert last["since_turn"] == 2
     assert "turn 1, the last that was accepted" in advice
     assert "choose the prompt of turn 2" in advice
+
+
+def test_words_that_were_declined_make_one_incident_however_many_others_follow(
+    program: Path, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    """The client joins the prompts that were declined, and adds a line feed to each."""
+
+    def answer(request: Request) -> Script:
+        declined = "quellingite" in json.dumps(request.body.get("messages", []))
+        return (
+            stream(reason="refusal", stop_details=DETAILS) if declined else stream({"type": "text", "text": "Hello."})
+        )
+
+    home = tmp_path_factory.mktemp("words")
+    with in_thread(scripted(answering=answer)) as api:
+        stage = Stage(program, api, home)  # type: ignore[arg-type]
+        with up(api.url, stage.db) as demur:
+            assert stage.claude(prompt="Say hello, please.", **demur.said).code == 0
+            for said in ("Tell me about quellingite, its colour and where it is found.", "thanks", "please go on"):
+                assert stage.claude("-c", prompt=said, **demur.said).code == 1
+            assert demur.end() == 0
+    (incident,) = [json.loads(line) for line in command("list", "--json", "--db", str(stage.db)).splitlines()]
+    assert incident["refusals"] >= 3
+    last = json.loads(shown(stage, "last", "--json"))
+    assert last["since_turn"] == 2
+    assert "choose the prompt of turn 2" in " ".join(last["advice"])
