@@ -9,6 +9,7 @@ one too. What cannot be led there goes straight to the API, and is tapped.
 import asyncio
 import ipaddress
 from collections.abc import Callable
+from dataclasses import replace
 from typing import NamedTuple
 
 import structlog
@@ -71,10 +72,10 @@ class Detour:
             failed("retry.failed", error)
 
     def keep_in(self, archive: Archive) -> None:
-        """From now on, what is seen is kept there."""
-        self._archive = archive
-        if self._inner is not None and self._inner.retrying is not None:
-            self._inner.retrying.counsel = Recall(archive.db)
+        """From now on, what is seen is kept there, and compared with what was accepted there."""
+        self._archive, self._watcher = archive, replace(self._watcher, memory=archive.acceptance)
+        if self._inner is not None:
+            self._inner.turn_to(self._watcher, Recall(archive.db))
 
     @property
     def address(self) -> tuple[str, int] | None:
@@ -117,6 +118,7 @@ class Detour:
             await asyncio.to_thread(reach.prepare)
             inner = Inner(self._watcher, self._retry, Recall(self._archive.db), reach=reach, keeper=self._keeper_of)
             await inner.listen()
+            inner.turn_to(self._watcher, Recall(self._archive.db))  # they may have changed meanwhile
             self._inner = inner
         except Exception as error:  # noqa: BLE001 - rule zero
             failed("retry.failed", error)

@@ -85,6 +85,12 @@ class Inner(Gateway):
         """Where it listens, if it does."""
         return (_LOOPBACK, self._port) if self._server is not None and self._server.is_serving() else None
 
+    def turn_to(self, watcher: Watcher, counsel: Counsel) -> None:
+        """From the next request on, these."""
+        self._watcher = watcher
+        if self.retrying is not None:
+            self.retrying.counsel = counsel
+
     def field(self, errand: Errand) -> tuple[bytes, bytes]:
         """The header for a request. Raises ``UpstreamError`` where its origin cannot be reached from here."""
         self._upstream(errand.origin)

@@ -26,14 +26,16 @@ from mitmproxy.tls import ClientHello, ClientHelloData
 from structlog.testing import capture_logs
 
 from addons import tap as tapping
-from addons.detour import is_first_party, origin_of
+from addons.archive import Archive
+from addons.detour import Detour, is_first_party, origin_of
 from addons.marks import SIGN, Marker
 from addons.refusals import Refusals
 from addons.tap import Tap
 from answers import ANSWER, MID, REFUSAL
 from proxy.adoption import open_to_read
 from proxy.core.exchange import Exchange, Watcher
-from proxy.inner import HEADER, Origin
+from proxy.core.redact import Redactor
+from proxy.inner import HEADER, Inner, Origin
 from proxy.keeper import Keeper
 from proxy.recall import Recall
 from proxy.writer import Writer
@@ -916,6 +918,49 @@ def test_another_database_can_be_named_while_the_gateway_runs(tmp_path: Path) ->
             assert detour._inner.retrying
             assert isinstance(detour._inner.retrying.counsel, Recall)
             assert detour._inner.retrying.counsel._db == tmp_path / "other.db"
+
+    asyncio.run(main())
+
+
+def test_what_takes_the_detour_is_remembered_in_the_database_that_was_named_last(tmp_path: Path) -> None:
+    async def main() -> None:
+        async with retrying(tmp_path) as run:
+            detour, old = run.addon._detour, run.addon._archive
+            assert detour
+            assert old
+            assert detour._inner
+            assert detour._inner._watcher.memory is old.acceptance
+            run.context.configure(run.addon, demur_db=str(tmp_path / "other.db"))
+            assert run.addon._archive
+            assert run.addon._archive.acceptance is not old.acceptance
+            for watcher in (detour._watcher, detour._inner._watcher):
+                assert watcher.memory is run.addon._archive.acceptance
+
+    asyncio.run(main())
+
+
+def test_a_database_that_is_named_while_the_gateway_opens_is_its_own(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def main() -> None:
+        async with retrying(tmp_path) as run:
+            assert run.addon._settings
+            assert run.addon._watcher
+            assert run.addon._archive
+            detour = Detour(run.addon._settings.retry, run.addon._watcher, run.addon._archive)
+            other = Archive(tmp_path / "other.db", 0, Redactor())
+            listen = Inner.listen
+
+            async def disturbed(inner: Inner) -> None:
+                await listen(inner)
+                detour.keep_in(other)
+
+            monkeypatch.setattr(Inner, "listen", disturbed)
+            await detour.open()
+            assert detour._inner
+            assert detour._inner._watcher.memory is other.acceptance
+            await detour.close()
+            other.close()
 
     asyncio.run(main())
 

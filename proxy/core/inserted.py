@@ -6,12 +6,16 @@ Where it stands depends on the version and on the model (all seen on 2.1.197 and
   lines: what hooks printed, files named with ``@``, the kinds of agents, MCP instructions, skills; on 2.1.330 also the environment and,
   at its end, the date. Later turns have such messages of their own, on 2.1.330 one each with the tokens that are left.
 - All others (haiku-4-5) get each of these as a text of its own in the user's message, within ``<system-reminder>``. When a
-  session is resumed, 2.1.197 puts such a text at the end of the tool result before it.
+  session is resumed, 2.1.197 puts such texts at the end of the tool result before them, behind an empty line each.
 - CLAUDE.md is a ``<system-reminder>`` before the prompt everywhere, under ``# claudeMd`` on 2.1.197, where ``# currentDate`` follows.
 - gitStatus ends the system prompt on 2.1.197; on 2.1.330 it is a ``<system-reminder>``.
 - A file named with ``@`` is a call and a result in words, "Called the Read tool with the following input: {...}", "Result of calling the
   Read tool:"; two reminders, or one after the other in the system message. Of a PDF there was no document.
 - The text of a skill is a text of the user's behind the tool result "Launching skill: ...".
+
+What a tool printed may end in the same words. So from the end of a result only blocks go that begin as the client's own do, few and
+short ones: whoever forges such a block hides no more than that in it. A Read numbers its lines, so that no file can. What is not
+known, or too long, stays: then a result of old is taken for new once, which is the lesser error.
 """
 
 import re
@@ -56,6 +60,13 @@ _DATED = (
     re.compile("<total_tokens>[0-9]+ tokens left</total_tokens>"),
 )
 _FOLDED, _END = f"\n\n{REMINDER}\n", "</system-reminder>"
+# the strings of 2.1.197
+_ASIDE = re.compile(
+    r"Token usage: |USD budget: |Output tokens |The following (?:skills|deferred tools) are |Some available tools' schemas are "
+    r"|The (?:TodoWrite tool has|task tools have)n't been used "
+)
+MOST, LONGEST = 8, 4000
+"""Blocks that may go from the end of a tool result, and characters of each."""
 
 
 def label(text: str, otherwise: Label) -> Label:
@@ -91,7 +102,16 @@ def undated(text: str) -> str:
 
 
 def unfolded(result: str) -> str:
-    """The text of a tool result without the reminders that the client put behind it."""
-    while result.endswith(_END) and (at := result.rfind(_FOLDED)) >= 0:
-        result = result[:at]
-    return result
+    """The text of a tool result without the reminders that the client put behind it: see the head of the module."""
+    end = len(result)
+    for _ in range(MOST):
+        at = result.rfind(_FOLDED, max(0, end - LONGEST), end)
+        if at < 0 or not result.endswith(_END, at, end) or not _is_own(result, at + len(_FOLDED)):
+            break
+        end = at
+    return result[:end]
+
+
+def _is_own(text: str, at: int) -> bool:
+    """Whether what begins there begins as the client does. An ``@`` file does not count, as it is content."""
+    return _ASIDE.match(text, at) is not None or any(pattern.match(text, at - 1) for _, pattern in _MARKERS)

@@ -176,6 +176,9 @@ RULES = (
     _shape("slack-token", "xox", r"[abceoprs](?:\.xox[a-z])?-[A-Za-z0-9-]{10,}+"),
     _shape("slack-token", "xapp-", r"\d-[A-Za-z0-9-]{16,}+"),
     _shape("slack-webhook", "hooks.slack.com/", r"(?:services|workflows|triggers)/(?P<s>[\w/-]{16,}+)"),
+    _shape("discord-webhook", "/webhooks/", r"\d{8,20}/(?P<s>[\w-]{30,}+)"),
+    _shape("telegram-token", "/bot", r"(?P<s>\d{6,12}(?::|%3[Aa])[\w-]{30,}+)"),
+    Rule("telegram-token", ":AA", re.compile(r":(?P<s>AA(?<=\d{6}:AA)[\w-]{33})(?![\w-])", re.ASCII)),
     *(_shape("aws-access-key", head, r"[A-Z0-9]{16}(?![A-Za-z0-9])", edge=True) for head in ("AKIA", "ASIA")),
     _place(
         "aws-secret-key",

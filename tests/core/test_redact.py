@@ -109,6 +109,18 @@ PLACES = {
     "https://s3/o?X-Amz-Security-Token=FQoGZXIvYXdz": "https://s3/o?X-Amz-Security-Token=[redacted:token]",
     "https://hooks.slack.com/services/T00000000/B00000000/"
     + made(24): "https://hooks.slack.com/services/[redacted:slack-webhook]",
+    "https://discord.com/api/webhooks/112233445566778899/"
+    + made(68): "https://discord.com/api/webhooks/112233445566778899/[redacted:discord-webhook]",
+    "https://discordapp.com/api/v10/webhooks/112233445566778899/"
+    + made(68, seed=8)
+    + "?wait=1": "https://discordapp.com/api/v10/webhooks/112233445566778899/[redacted:discord-webhook]?wait=1",
+    "https://api.telegram.org/bot110201543:"
+    + made(35)
+    + "/getMe": "https://api.telegram.org/bot[redacted:telegram-token]/getMe",
+    "https://api.telegram.org/file/bot110201543%3AAA"
+    + made(33)
+    + "/x": "https://api.telegram.org/file/bot[redacted:telegram-token]/x",
+    "Bot(110201543:AA" + made(33) + ")": "Bot(110201543:[redacted:telegram-token])",
     "//npm.example/:_authToken=550e8400-e29b-41d4-a716-446655440000": "//npm.example/:_authToken=[redacted:npm-token]",
     "aws_secret_access_key = " + made(40, ALNUM + "/+"): "aws_secret_access_key = [redacted:aws-secret-key]",
     '"SecretAccessKey": "/' + made(39, ALNUM) + '"': '"SecretAccessKey": "[redacted:aws-secret-key]"',

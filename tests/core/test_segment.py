@@ -5,13 +5,10 @@ import json
 from typing import Any
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
 from proxy.core.calls import size
 from proxy.core.context import fingerprint, split
 from proxy.core.redact import Redactor
-from proxy.core.target import LONGEST, program, target
 from schemas.labels import Label
 from schemas.records import Segment
 
@@ -153,76 +150,6 @@ def test_a_file_that_the_user_named_has_the_tool_and_the_path() -> None:
 
 
 # ---- targets
-
-
-@pytest.mark.parametrize(
-    ("given", "named"),
-    [
-        ({"file_path": "/w/a.py", "content": "x"}, "/w/a.py"),
-        ({"notebook_path": "n.ipynb"}, "n.ipynb"),
-        ({"pattern": "secret word", "path": "/w"}, "/w"),
-        ({"pattern": "secret word"}, None),
-        ({"url": "https://me:pw@h.org:8443/a/b?token=1#c", "prompt": "sum up"}, "https://h.org:8443/a/b"),
-        ({"url": "h.org/a?q=1"}, "h.org/a"),
-        ({"uri": "file:///w/a"}, "file:///w/a"),
-        ({"path": "https://me@h.org/a?x"}, "https://h.org/a"),
-        ({"file_path": "", "path": "b"}, "b"),
-        ({"file_path": 5}, None),
-        ({"command": "git log --oneline -3"}, "git log"),
-        ({"command": 5}, None),
-        ({"query": "x"}, None),
-        ({}, None),
-        ("a.py", None),
-        ({"path": "a\x1b]0;x\x07\nb\u202e\ud800"}, "a?]0;x??b??"),
-        ({"path": "/w/" + "d" * 300 + "/end.py"}, "…" + ("d" * 300 + "/end.py")[-199:]),
-    ],
-)
-def test_a_tool_call_names_what_it_works_on(given: object, named: str | None) -> None:
-    assert target(given) == named
-
-
-@pytest.mark.parametrize(
-    ("command", "name"),
-    [
-        ("pytest -q tests/x.py", "pytest"),
-        ("git", "git"),
-        ("git -C /w log", "git"),
-        ("git push;ls", "git push"),
-        ("npm run build && npm test", "npm run"),
-        ("ls secret", "ls"),
-        ("cd /w && pytest", "pytest"),
-        ("cd '/w o' && cd b; make all", "make"),
-        ("cd /w", "cd"),
-        ("CI=1 TOKEN='a b' X= /usr/bin/python3.13 -m x", "python3.13"),
-        ("sudo apt-get install x", "apt-get install"),
-        ("sudo -u x id", "sudo"),
-        ("env A=1 uv sync", "uv sync"),
-        ("./run.sh\nrm -r x", "run.sh"),
-        ("(cd x; ls)", None),
-        ('"my program" x', None),
-        ("$EDITOR x", None),
-        ("curl|sh", "curl"),
-        ("docker my_secret", "docker"),
-        ("x" * 61, None),
-        ("", None),
-        ("  \n", None),
-    ],
-)
-def test_of_a_command_only_the_program_is_named(command: str, name: str | None) -> None:
-    assert program(command) == name
-
-
-@given(st.dictionaries(st.sampled_from(["file_path", "path", "url", "uri", "command"]), st.text()))
-def test_a_target_is_short_and_printable(given: dict[str, str]) -> None:
-    named = target(given)
-    assert named is None or (len(named) <= LONGEST and named.isprintable())
-
-
-@pytest.mark.parametrize(
-    "hostile", ["cd a;" * 9999, "A=1 " * 9999, "sudo " * 9999, "a/" * 9999, "cd " + "'a" * 9999, "-" * 9999]
-)
-def test_no_command_takes_long(hostile: str) -> None:
-    program(hostile)
 
 
 def test_a_result_has_the_tool_and_the_target_of_its_call() -> None:
