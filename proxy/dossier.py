@@ -6,23 +6,28 @@ What the store holds is read; what depends on the owner's settings or on what ca
 from datetime import UTC, datetime, timedelta
 
 from msgspec import Struct
+from msgspec.structs import replace
 
 from proxy import judgements, trials
-from proxy.core.advice import Facts, advice, despite_exemption
+from proxy.core.advice import advice
 from proxy.core.annotate import annotate
 from proxy.core.burst import Burst, burst
 from proxy.core.costs import Cost, cost
+from proxy.core.facts import Facts, despite_exemption, is_correct
 from proxy.core.links import Link, links
-from proxy.core.news import candidates, since
+from proxy.core.news import candidates, mark, since
 from proxy.store import Store, StoreError
-from schemas.labels import Label
+from schemas.labels import Label, Result, Source
 from schemas.records import Annotation, Attempt, Judgement, Located, Refusal, Rephrasing, Segment, Trial
 from schemas.settings import Settings
 
 BASELINE = timedelta(days=28)
 """The past that an hour is compared with."""
+PAST = 24
+"""Hours of it, at least: before, nothing is called a burst."""
 TINY = 6
 """Tokens of a greeting, at most."""
+_WATCHED = frozenset({Source.GATEWAY, Source.MITMPROXY})
 
 
 class Dossier(Struct, kw_only=True):
@@ -31,7 +36,7 @@ class Dossier(Struct, kw_only=True):
     refusal: Refusal
     segments: list[Segment]
     candidates: list[Segment]
-    """The new ones, the strongest first."""
+    """The new ones, the strongest first; before all others those that were new when the incident began."""
     since_turn: int | None
     """The turn from which on something was new: the last good one is the one before. None where that is not known."""
     attempts: list[Attempt]
@@ -54,8 +59,14 @@ def dossier(store: Store, refusal: Refusal, settings: Settings) -> Dossier:
     """Raises StoreError."""
     segments, attempts = store.segments(refusal.id), store.attempts(refusal.id)
     incident = store.incident(refusal.incident_id or refusal.id) or [refusal]
-    found, new, turn = _annotations(store, refusal, segments), candidates(segments), since(segments)
+    found, turn = _annotations(store, refusal, segments), since(segments)
+    first = store.incident_marks(refusal.incident_id or refusal.id)
+    new = sorted(candidates(segments), key=lambda one: mark(one.hash) not in first)
     despite = despite_exemption(refusal.category, refusal.at, settings.exemption.approved_on or None)
+    facts = _facts(refusal, incident, settings)
+    _add_request(facts, segments, new, turn)
+    facts.annotations, facts.strategy = found, _strategy(attempts)
+    facts.judged_correct = store.judged_correct(refusal.asked, refusal.incident_id)
     return Dossier(
         refusal=refusal,
         segments=segments,
@@ -71,35 +82,31 @@ def dossier(store: Store, refusal: Refusal, settings: Settings) -> Dossier:
         cost=cost(refusal, attempts, settings.prices),
         burst=_burst(store, refusal),
         despite_exemption=despite,
-        advice=advice(_facts(refusal, segments, incident, found, settings)),
-        links=links(refusal.kind, refusal.category, despite=despite),
+        advice=advice(facts),
+        links=links(refusal.kind, refusal.category, despite=despite, correct=is_correct(facts)),
     )
 
 
-def _facts(
-    refusal: Refusal,
-    segments: list[Segment],
-    incident: list[Refusal],
-    annotations: list[Annotation],
-    settings: Settings,
-) -> Facts:
-    first = next(iter(candidates(segments)), None)
-    turn = since(segments)
+def _facts(refusal: Refusal, incident: list[Refusal], settings: Settings) -> Facts:
+    """What the records say, apart from the map of the request."""
+    so_far = [one for one in incident if one.at <= refusal.at]
     return Facts(
         kind=refusal.kind,
         category=refusal.category,
+        told=refusal.evidence != "usage.iterations" and bool(_WATCHED & {refusal.source, *refusal.sources}),
         role=refusal.role,
         stage=refusal.stage,
+        streamed=refusal.streamed,
         outcome=refusal.outcome,
+        model=refusal.model,
+        answered_by=refusal.answered_by,
         history=refusal.history,
         turn=refusal.turn,
-        accepted_turn=refusal.accepted_turn if turn is None else turn - 1 if turn else None,
-        refusals_in_incident=sum(one.at <= refusal.at for one in incident),
-        first_label=first.label if first else None,
-        first_tool=first.tool if first else None,
-        first_target=first.target if first else None,
-        tiny=_is_tiny(segments),
-        annotations=annotations,
+        accepted_turn=refusal.accepted_turn,
+        accepted_model=refusal.accepted_model,
+        refusals_in_incident=len(so_far),
+        refusals_in_session=sum(_is_beside(one, refusal) for one in so_far),
+        verdict=refusal.verdict,
         approved_on=settings.exemption.approved_on or None,
         at=refusal.at,
         retry_enabled=settings.retry.enabled,
@@ -107,10 +114,34 @@ def _facts(
     )
 
 
-def _is_tiny(segments: list[Segment]) -> bool:
+def _is_beside(one: Refusal, refusal: Refusal) -> bool:
+    """Whether it is of the same session, agent and role; without a session only it itself is."""
+    whose = (refusal.session_id, refusal.agent_id, refusal.role)
+    return one.id == refusal.id or (whose[0] is not None and (one.session_id, one.agent_id, one.role) == whose)
+
+
+def _add_request(facts: Facts, segments: list[Segment], new: list[Segment], turn: int | None) -> None:
+    """What the map says; ``new``, ``turn``: as in ``Dossier``."""
     said = [one for one in segments if one.label == Label.USER_TEXT]
+    facts.tiny = _is_tiny(said)
+    if turn is not None:
+        facts.accepted_turn = turn - 1 if turn else None
+    facts.new_labels = frozenset(one.label for one in new)
+    if new:
+        first = new[0]
+        facts.first_label, facts.first_tool, facts.first_target = first.label, first.tool, first.target
+        facts.first_is_last = bool(said) and first.n == said[-1].n
+
+
+def _is_tiny(said: list[Segment]) -> bool:
+    """Whether the last text of the user is no more than a greeting. ``said``: all texts of the user."""
     last = [one for one in said if one.path.partition(".")[0] == said[-1].path.partition(".")[0]]
     return bool(last) and sum(one.tokens_est for one in last) <= TINY
+
+
+def _strategy(attempts: list[Attempt]) -> str | None:
+    """By which the answer was had in the end."""
+    return next((one.strategy for one in reversed(attempts) if one.outcome == Result.ANSWERED), None)
 
 
 def _annotations(store: Store, refusal: Refusal, segments: list[Segment]) -> list[Annotation]:
@@ -140,7 +171,8 @@ def _burst(store: Store, refusal: Refusal) -> Burst:
     first = _first_hour(store, since)
     hours = int((hour - first) / timedelta(hours=1))
     before = [counts.get(_stamp(first + timedelta(hours=n))[:13], 0) for n in range(hours)]
-    return burst(before, counts.get(_stamp(hour)[:13], 0))
+    found = burst(before, counts.get(_stamp(hour)[:13], 0))
+    return found if hours >= PAST else replace(found, probability=1.0)
 
 
 def _first_hour(store: Store, since: datetime) -> datetime:

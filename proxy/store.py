@@ -245,6 +245,11 @@ class Store(DatabaseFile):
         rows = self.rows("select * from refusals where incident_id = ? order by at, id", [incident_id])
         return [REFUSALS.record(row) for row in rows]
 
+    def incident_marks(self, incident_id: str) -> frozenset[bytes]:
+        """By what an incident is known: see ``proxy.core.incident``."""
+        rows = self.rows("select marks from incidents where refusal_id = ?", [incident_id])
+        return unpacked(rows[0]["marks"]) if rows else frozenset()
+
     def pins(self, now: str) -> list[Pin]:
         """The conversations that stay on another model at a time, the newest first."""
         rows = self.rows("select * from pins where until > ? order by at desc, key", [now])

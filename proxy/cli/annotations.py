@@ -3,6 +3,8 @@
 from collections.abc import Iterator, Sequence
 from itertools import groupby
 
+from msgspec.structs import replace
+
 from proxy.cli import words
 from proxy.cli.layout import wrapped
 from proxy.core.costs import Cost
@@ -27,8 +29,15 @@ _TITLES = {
     "marker": "test string",
 }
 """Where the name of an annotation is not its title."""
+_QUOTING = frozenset({"domain"})
+"""Annotations whose evidence names single words."""
 _CERTAIN = 1.0
 _SMALLEST = 0.01
+
+
+def without_words(annotations: Sequence[Annotation]) -> list[Annotation]:
+    """Without what names words of a text: of demur's own tables, but whoever reads them may be declined for them."""
+    return [replace(one, evidence=[]) if one.name in _QUOTING else one for one in annotations]
 
 
 def facts(annotations: Sequence[Annotation]) -> Iterator[tuple[str, str]]:

@@ -12,10 +12,10 @@ from schemas.records import Refusal, Segment
 SHOWN = 8
 """How many candidates are named one by one."""
 _HISTORIES = {
-    History.FIRST: "nothing of yours had been accepted yet in this conversation: all of its first request is a candidate, also what the client"
-    " had put in (system prompt, CLAUDE.md, git status, MCP)",
+    History.FIRST: "nothing of yours had been accepted yet in this conversation: all that is new in its first request is a candidate, also what"
+    " the client had put in",
     History.GROWN: "the conversation had gone on from",
-    History.SAME: "nothing had been added since",
+    History.SAME: "you, a tool and the model had said nothing more since",
     History.EDITED: "earlier messages had been changed or taken out since",
     History.COMPACTED: "the conversation had been compacted since",
     History.CLEARED: "a new conversation had been begun in the session since",
@@ -46,7 +46,9 @@ def show(found: list[Segment], room: int, *, full: bool = False) -> None:
     """The candidates, one by one; the first few unless ``full``."""
     if not found:
         return
-    click.echo("\n" + click.style("New, so candidates", bold=True) + click.style(" (never the cause)", dim=True))
+    click.echo(
+        "\n" + click.style("New, so candidates", bold=True) + click.style(" (not known to be the cause)", dim=True)
+    )
     shown = len(found) if full else SHOWN
     for n, segment in enumerate(found[:shown], start=1):
         head = f"  {n}. "

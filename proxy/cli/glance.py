@@ -27,7 +27,7 @@ def facts(store: "Store", refusal: "Refusal") -> Iterator[tuple[str, str]]:
     yield "asked by", f"{words.ROLES[refusal.role]}{turn}{project}"
     if others > 0:
         yield "incident", f"{words.count(others, 'refusal')} more of the same"
-    yield from annotations.facts(store.annotations(refusal.id))
+    yield from annotations.facts(annotations.without_words(store.annotations(refusal.id)))
 
 
 def news(refusal: "Refusal", segments: "list[Segment]", room: int, height: int) -> Iterator[str]:

@@ -60,6 +60,8 @@ def record(store: "Store", found: "Dossier", *, with_content: bool) -> dict[str,
     """All of it as builtins, as ``--json`` gives it."""
     import msgspec
 
+    from proxy.cli.annotations import without_words
+
     mapped = _mapped(store, found, with_content=with_content)
     by_place = {part["n"]: part for part in mapped}
     facts: dict[str, Any] = msgspec.to_builtins(found.refusal)
@@ -71,7 +73,7 @@ def record(store: "Store", found: "Dossier", *, with_content: bool) -> dict[str,
         "rephrasings": [_rephrasing(each, with_content=with_content) for each in found.rephrasings],
         "advice": found.advice,
         "incident": _incident(found.incident),
-        "annotations": msgspec.to_builtins(found.annotations),
+        "annotations": msgspec.to_builtins(found.annotations if with_content else without_words(found.annotations)),
         "judgements": msgspec.to_builtins(found.judgements),
         "trials": msgspec.to_builtins(found.trials),
         "located": msgspec.to_builtins(found.located),
@@ -142,7 +144,7 @@ def _print(store: "Store", found: "Dossier", *, with_content: bool, full: bool) 
     (short,) = store.short_ids([refusal.id]).values()
     click.echo(click.style(short, bold=True, fg="cyan") + click.style(refusal.id[len(short) :], dim=True))
     click.echo(wrapped(words.sentence(refusal), room) + "\n")
-    facts = [*_facts(store, found), *(_headers(refusal) if full else ())]
+    facts = [*_facts(store, found, with_content=with_content), *(_headers(refusal) if full else ())]
     for title, fact in facts:
         click.echo(click.style(f"{title:<{MARGIN}}", dim=True) + wrapped(fact, room, MARGIN))
     if refusal.explanation:
@@ -170,7 +172,7 @@ def _section(title: str, lines: list[str]) -> None:
         click.echo("\n".join(lines))
 
 
-def _facts(store: "Store", found: "Dossier") -> Iterator[tuple[str, str]]:
+def _facts(store: "Store", found: "Dossier", *, with_content: bool) -> Iterator[tuple[str, str]]:
     """Title and fact; what is not known is left out."""
     from proxy.cli import annotations, candidates, words
     from proxy.cli import attempts as tried
@@ -200,7 +202,7 @@ def _facts(store: "Store", found: "Dossier") -> Iterator[tuple[str, str]]:
     for title, value in (("domain", refusal.domain), ("tags", ", ".join(refusal.tags))):
         if value:
             yield title, words.line(value)
-    yield from annotations.facts(found.annotations)
+    yield from annotations.facts(found.annotations if with_content else annotations.without_words(found.annotations))
     if found.despite_exemption:
         yield "exemption", "declined despite the approval that your settings name (exemption.approved_on)"
     if found.burst.unusual:
@@ -266,9 +268,10 @@ def _print_map(store: "Store", found: "Dossier", room: int, *, with_content: boo
     rows = tree.rows(segments, full=full or with_content)
     texts = _texts(store, found.refusal.id) if with_content else {}
     click.echo(f"\n{click.style('The request', bold=True)}: {wrapped(tree.total(segments), room, MARGIN)}")
-    if any(segment.new is not None for segment in segments):
+    if any(segment.new is False for segment in segments):
         new = sum(segment.new is True for segment in segments)
-        click.echo(f"  {new} of them were not in the last accepted request of the session")
+        was = "was" if new == 1 else "were"
+        click.echo(f"  {new} of them {was} not in the last accepted request of the session")
     for row, line in zip(rows, tree.lines(rows, room - 2), strict=True):
         click.echo("  " + line)
         if with_content and row.leaf:

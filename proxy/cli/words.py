@@ -185,7 +185,7 @@ def _what(refusal: Refusal) -> str:
                 Stage.MID_STREAM: " in the middle of the answer",
                 None: "",
             }
-            return f"The API's safeguards declined a request to {model}{when[refusal.stage]}."
+            return f"{_who_declined(refusal)} a request to {model}{when[refusal.stage]}."
         case Kind.POLICY_ERROR:
             return f"The API answered a request to {model} with an error that names a usage policy."
         case Kind.OUTPUT_FILTER:
@@ -194,6 +194,13 @@ def _what(refusal: Refusal) -> str:
             return f"{model} declined a request in its own words."
         case Kind.UNCLASSIFIED:
             return f"An answer of {model} looks like a refusal and fits no rule: look at it yourself."
+
+
+def _who_declined(refusal: Refusal) -> str:
+    """Without a category it is not known whether it was a safeguard or the model."""
+    if refusal.category:
+        return "The API's safeguards declined"
+    return "The API declined" + " (stop_reason: refusal)" * refusal.evidence.endswith("stop_reason")
 
 
 def _ending(refusal: Refusal) -> str:

@@ -4,7 +4,8 @@
 Every row of the tables is one sign. The field is named only where at least two signs agree and no other field has half as many;
 general development, of which there are signs everywhere, only where no other field has two. A sign is a word of
 this table and never a passage of the text. Words that mean something else in software (cell, sequence, kernel, agent)
-are left out: a missing hint costs less than a wrong one.
+are left out, and those that also do (symptom, catalyst, translate) count only beside two others that do not, or beside a sign of
+another kind: a file or a tool. A missing hint costs less than a wrong one.
 """
 
 import re
@@ -39,7 +40,7 @@ _WORDS = {
         пациент* диагноз* симптом* дозировк* терапи* онколог* лекарств* клиническ* krankenhaus* klinisch* médical* clínic* pacjent*
     """,
     Domain.AI_ML: """
-        fine-tun* finetun* lora transformer* pretrain* hyperparameter* pytorch tensorflow huggingface llm llms rlhf
+        fine-tun* finetun* lora transformer* pretrain* hyperparameter* pytorch tensorflow huggingface llm* rlhf
         embedding* backprop* reinforcement-learning neural-network* vllm
         нейросет* нейронн* дообучени* эмбеддинг* гиперпараметр* neuronale* réseaux-de-neurones redes-neuronales
     """,
@@ -53,7 +54,7 @@ _WORDS = {
         урок* домашн* студент* учебник* преподавател* школьник* экзамен* hausaufgabe* unterricht* schüler* élève* alumno* uczni*
     """,
     Domain.DATA: """
-        csv spreadsheet* dataframe* pandas etl parquet pivot dashboard* histogram* outlier* regression* dataset* duckdb dbt
+        csv spreadsheet* dataframe* pandas etl parquet pivot histogram* outlier* dataset* duckdb dbt
         датасет* выборк* гистограмм* таблиц* tabelle* tableur* hoja-de-cálculo
     """,
     Domain.LANGUAGE: """
@@ -76,6 +77,21 @@ _TERMS = {
     Domain.DATA: "数据集 表格 データセット",
 }
 """Words of scripts that put no space between them."""
+_COMMON = frozenset(
+    """
+    vulnerabilit csrf xss fuzzing
+    sequencing enzym virus вирус
+    smiles molecul reagent catalyst реагент réactif reactivo
+    symptom diagnos clinical therap симптом диагноз 诊断 診断
+    fine-tun finetun transformer embedding llm эмбеддинг
+    docker dns ingress кластер serveur 集群 容器 コンテナ
+    lesson exam teacher урок
+    csv pivot histogram outlier dataset etl таблиц выборк гистограмм датасет tabelle 表格 数据集 データセット
+    translat localiz localis subtitle grammar gettext i18n l10n перевод переведи локализаци грамматик übersetz tradui traduc przetłumacz napisy
+    翻译 翻訳 번역
+    """.split()
+)
+"""Those of the words that are said of software as well."""
 _FILES = {
     Domain.SECURITY: ".pcap .pcapng .yara .yar .nse .sarif",
     Domain.LIFE_SCIENCE: ".fasta .fa .fastq .fastq.gz .fq .gb .gbk .vcf .vcf.gz .bam .sam .pdb .gff .gtf .bed .nwk .h5ad .ab1",
@@ -91,15 +107,15 @@ _FILES = {
 }
 """The ends of files' names, or whole names."""
 _TOOLS = {
-    Domain.SECURITY: "nmap metasploit msfconsole burp ghidra radare2 r2 sqlmap hashcat gobuster ffuf nuclei gdb",
+    Domain.SECURITY: "nmap metasploit msfconsole burp ghidra radare2 sqlmap hashcat gobuster ffuf nuclei",
     Domain.LIFE_SCIENCE: "pubmed biorxiv ncbi uniprot blastn blastp samtools bcftools bwa snakemake nextflow benchling",
     Domain.CHEMISTRY: "pubchem chembl rdkit obabel gmx gromacs",
     Domain.MEDICINE: "clinicaltrials openfda fhir dcmdump",
     Domain.AI_ML: "huggingface wandb torchrun nvidia-smi vllm ollama",
     Domain.INFRASTRUCTURE: "kubernetes kubectl terraform tofu helm ansible ansible-playbook docker podman aws gcloud systemctl",
-    Domain.DATA: "duckdb bigquery snowflake psql dbt jupyter NotebookEdit",
+    Domain.DATA: "duckdb bigquery snowflake psql dbt jupyter",
     Domain.LANGUAGE: "deepl msgfmt pybabel",
-    Domain.GENERAL_DEVELOPMENT: "git npm pnpm yarn pytest cargo make mvn gradle tsc eslint ruff",
+    Domain.GENERAL_DEVELOPMENT: "git npm pnpm yarn pytest cargo make mvn gradle tsc eslint ruff gdb",
 }
 """Programs, and words of a tool's name (``mcp__pubmed__search``)."""
 
@@ -120,6 +136,19 @@ _BETWEEN = re.compile(r"[\s\"'`()\[\]{}<>,;:|=]+")
 _PART = re.compile(r"[^\W_]+(?:-[^\W_]+)*")
 
 
+class Sign(NamedTuple):
+    """What was found, the field that it speaks of, and whether it is a word, the kind of a file, or a tool."""
+
+    found: str
+    domain: Domain
+    kind: str = "word"
+
+    @property
+    def common(self) -> bool:
+        """Whether it is said of software as well."""
+        return self.kind == "word" and self.found in _COMMON
+
+
 class Hint(NamedTuple):
     """A field of work, how sure that is (below 1), and the signs with where they stand."""
 
@@ -134,56 +163,63 @@ type Place = tuple[str, str]
 
 def hint(texts: Iterable[Place], targets: Iterable[Place] = (), tools: Iterable[Place] = ()) -> Hint | None:
     """The field that what was said, opened and called speaks of; None where that is not clear."""
-    found: dict[Domain, dict[str, str]] = defaultdict(dict)  # by sign, so that `.csv` and `csv` are one
+    found: dict[Domain, dict[str, tuple[Sign, str]]] = defaultdict(dict)  # by sign, so that `.csv` and `csv` are one
     for read, places in ((_said, texts), (_opened, targets), (_called, tools)):
         for said, where in places:
-            for sign, domain in read(said):
-                found[domain].setdefault(sign.strip("."), f"{sign} ({where})")
-    special: list[tuple[int, Domain]] = [
-        (len(signs), domain) for domain, signs in found.items() if domain != Domain.GENERAL_DEVELOPMENT
-    ]
-    best = sorted(special, reverse=True)[:2]
-    if not best or best[0][0] < ENOUGH:
-        best = [(len(found[Domain.GENERAL_DEVELOPMENT]), Domain.GENERAL_DEVELOPMENT), *best]
+            for sign in read(said):
+                found[sign.domain].setdefault(sign.found.strip("."), (sign, where))
+    counts = {domain: len(signs) for domain, signs in found.items()}
+    general: Domain = Domain.GENERAL_DEVELOPMENT
+    special = sorted(((n, domain) for domain, n in counts.items() if domain != general), reverse=True)[:2]
+    best = special
+    if not special or not _agree(sign for sign, _ in found[special[0][1]].values()):
+        best = [(counts.get(general, 0), general), *special]
     count, domain = best[0]
     if count < ENOUGH or (len(best) > 1 and best[1][0] * 2 > count):
         return None
-    return Hint(domain, round(min(0.3 + 0.1 * count, 0.9), 2), list(found[domain].values())[:_SHOWN])
+    evidence = [f"{sign.found} ({where})" for sign, where in found[domain].values()]
+    return Hint(domain, round(min(0.3 + 0.1 * count, 0.9), 2), evidence[:_SHOWN])
 
 
-def _said(text: str) -> Iterator[tuple[str, Domain]]:
+def _agree(signs: Iterable[Sign]) -> bool:
+    """Whether there are enough of them that are said of nothing else, or of different kinds."""
+    known = list(signs)
+    return len({sign.kind for sign in known}) > 1 or sum(not sign.common for sign in known) >= ENOUGH
+
+
+def _said(text: str) -> Iterator[Sign]:
     """The signs among the words of a text, and among the files that it names."""
     low = text.lower()
     for word in dict.fromkeys(_WORD.findall(low)):
         for part in (word, *re.split("[-/]", word)):
             if (sign := _sign(part)) is not None:
                 yield sign
-    yield from ((term, domain) for term, domain in _CHARACTERS.items() if term in low)
+    yield from (Sign(term, domain) for term, domain in _CHARACTERS.items() if term in low)
     for file in dict.fromkeys(part.rstrip(".!?") for part in _BETWEEN.split(low)):
         if len(file) <= _LONGEST_NAME and ("." in file or file in _ENDS):
             yield from _opened(file)
 
 
-def _sign(word: str) -> tuple[str, Domain] | None:
+def _sign(word: str) -> Sign | None:
     if word in _WHOLE:
-        return word, _WHOLE[word]
+        return Sign(word, _WHOLE[word])
     begun = (word[:n] for n in range(_SHORTEST, min(len(word), _LONGEST) + 1))
-    return next(((head, _BEGUN[head]) for head in begun if head in _BEGUN), None)
+    return next((Sign(head, _BEGUN[head]) for head in begun if head in _BEGUN), None)
 
 
-def _opened(target: str) -> Iterator[tuple[str, Domain]]:
+def _opened(target: str) -> Iterator[Sign]:
     """The sign in a file's name; a program's, where the target is one."""
     name = re.split(r"[/\\]", target.strip().lower())[-1]
     dots = [n for n, char in enumerate(name) if char == "."]
     for end in (name, *(name[n:] for n in dots)):
         if end in _ENDS:
-            yield end, _ENDS[end]
+            yield Sign(end, _ENDS[end], "file")
             return
     if name in _NAMES:
-        yield name, _NAMES[name]
+        yield Sign(name, _NAMES[name], "tool")
 
 
-def _called(tool: str) -> Iterator[tuple[str, Domain]]:
+def _called(tool: str) -> Iterator[Sign]:
     """The signs in the parts of a tool's name."""
     parts = (tool, *_PART.findall(tool.replace("_", " ")))
-    yield from {part.lower(): _NAMES[part.lower()] for part in parts if part.lower() in _NAMES}.items()
+    yield from (Sign(part.lower(), _NAMES[part.lower()], "tool") for part in parts if part.lower() in _NAMES)

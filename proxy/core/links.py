@@ -41,12 +41,15 @@ COMMERCIAL = frozenset({"frontier_llm", "reasoning_extraction"})
 """Categories that fall under the commercial terms, whatever policy the client's message names."""
 
 
-def links(kind: str, category: str | None, *, despite: bool = False) -> list[Link]:
-    """Those of a class; ``despite``: it was declined despite an exemption."""
+def links(kind: str, category: str | None, *, despite: bool = False, correct: bool = False) -> list[Link]:
+    """Those of a class; ``despite``: it was declined despite an exemption; ``correct``: rightly, so only what it fell under."""
     if kind == Kind.OUTPUT_FILTER:
         return [LINKS["output_filter"]]
     if kind != Kind.REFUSAL:
         return []
+    terms = LINKS["terms" if category in COMMERCIAL else "policy"]
+    if correct:
+        return [terms]
     if category == "cyber":
         return [LINKS["appeal" if despite else "cyber"], LINKS["refusals"]]
-    return [LINKS["terms" if category in COMMERCIAL else "policy"], LINKS["refusals"]]
+    return [terms, LINKS["refusals"]]

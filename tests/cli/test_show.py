@@ -24,7 +24,7 @@ from entries import entry, name
 from proxy.cli import words
 from schemas.labels import Kind, Outcome, Role, Stage, Verdict
 from schemas.labels import Result as Ended
-from schemas.records import Attempt, Refusal
+from schemas.records import Annotation, Attempt, Entry, Refusal
 
 
 def test_show_tells_the_facts_in_words(db: Path) -> None:
@@ -317,3 +317,14 @@ def test_every_value_of_a_vocabulary_has_its_words() -> None:
 def test_mid_stream_is_shown_from_a_real_answer(db: Path) -> None:
     keep(db, declined(request(), MID))
     assert "mid-stream" in lines(demur("list", db=db))[1]
+
+
+def test_words_that_an_annotation_rests_on_are_shown_only_where_text_is_asked_for(db: Path) -> None:
+    kept = declined(request())
+    found = Annotation(name="domain", value="security", confidence=0.6, evidence=["shellcode"])
+    keep(db, kept, Entry(annotations={kept.refusals[0].id: [found]}))
+    assert "perhaps security" in demur("show", "last", db=db).stdout
+    for arguments in ((), ("--full",), ("--json",)):
+        assert "shellcode" not in demur("show", "last", *arguments, db=db).output
+    for arguments in (("--content",), ("--content", "--json")):
+        assert "shellcode" in demur("show", "last", *arguments, db=db).stdout

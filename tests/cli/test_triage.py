@@ -84,8 +84,12 @@ class Terminal:
         return self.wait(then)
 
     def type(self, line: str, then: str = KEYS) -> str:
-        """A line at a prompt."""
+        """A line at a prompt. A signal that comes just before a read begins is seen only when that ends, so it is sent again."""
         os.write(self._ours, line.encode())
+        deadline = time.monotonic() + LONG
+        while line == "\x03" and then not in _plain(self._new) and time.monotonic() < deadline:
+            if not self._read(1.0):
+                os.write(self._ours, line.encode())
         return self.wait(then)
 
     def end(self) -> str:

@@ -9,8 +9,10 @@ from commands import (
     keep,
     lines,
 )
+from entries import refusal
 from proxy.cli import words
 from proxy.cli.layout import fit
+from schemas.labels import Outcome
 from schemas.records import Entry, Segment, Traffic
 
 
@@ -46,6 +48,21 @@ def test_a_time_of_an_importer_without_an_offset_is_taken_for_utc(tokyo: None) -
     assert words.moment("2026-11-23T14:36:02") == "2026-11-23 23:36:02 +0900"
     assert words.local("2026-11-23T14:36:02Z") == datetime(2026, 11, 23, 14, 36, 2, tzinfo=UTC)
     assert words.local("2026-11-23T14:36:02Z") != datetime(2026, 11, 23, 14, 36, 2, tzinfo=UTC) + timedelta(hours=9)
+
+
+@pytest.mark.parametrize(
+    ("category", "evidence", "told"),
+    [
+        ("cyber", "message_delta.stop_reason", "The API's safeguards declined a request to m. It ended there."),
+        (None, "message_delta.stop_reason", "The API declined (stop_reason: refusal) a request to m. It ended there."),
+        (None, "usage.iterations", "The API declined a request to m. It ended there."),
+    ],
+)
+def test_safeguards_are_named_only_where_the_api_named_a_category(
+    category: str | None, evidence: str, told: str
+) -> None:
+    made = refusal(1, category=category, evidence=evidence, model="m", outcome=Outcome.REFUSED)
+    assert words.sentence(made) == told
 
 
 @pytest.mark.parametrize("char", ["\x7f", "\x9b", "\u2028", "\ud800", "\U000e0041"])

@@ -6,8 +6,9 @@ from typing import Any
 
 import pytest
 
-from proxy.core.advice import Facts, advice, despite_exemption, is_stuck
-from schemas.labels import History, Kind, Label, Outcome, Role
+from proxy.core.advice import advice
+from proxy.core.facts import RESERVED, Facts, despite_exemption, is_stuck
+from schemas.labels import History, Kind, Label, Outcome, Role, Stage, Strategy, Verdict
 from schemas.records import Annotation
 
 GROWN: dict[str, Any] = {
@@ -17,8 +18,16 @@ GROWN: dict[str, Any] = {
     "accepted_turn": 4,
     "outcome": Outcome.REFUSED,
 }
-STUCK: dict[str, Any] = GROWN | {"turn": 7, "refusals_in_incident": 3, "tiny": True}
+STUCK: dict[str, Any] = GROWN | {
+    "turn": 7,
+    "refusals_in_incident": 4,
+    "refusals_in_session": 3,
+    "tiny": True,
+    "first_label": Label.TOOL_RESULT,
+}
 FIRST: dict[str, Any] = {"role": Role.MAIN, "history": History.FIRST, "turn": 1, "outcome": Outcome.REFUSED}
+SAME: dict[str, Any] = GROWN | {"history": History.SAME, "turn": 4, "model": "claude-opus-5"}
+ANSWERED: dict[str, Any] = GROWN | {"outcome": Outcome.RECOVERED_BY_DEMUR, "model": "claude-opus-5"}
 LAYOUT = Annotation(name="layout", value="Russian on US", confidence=0.9)
 WHOLE = Annotation(
     name="marker", value="refusal test string", evidence=["messages[2].content[0] (tool result of Read)"]
@@ -32,27 +41,52 @@ def said(**fields: Any) -> str:
 
 def test_a_stuck_session_is_told_since_when_and_where_to_go_back_to() -> None:
     steps = advice(Facts(**STUCK, category="cyber", client="claude-cli"))
-    assert steps[0].startswith("The session is stuck: it was declined 3 times since turn 5,")
-    assert "it is not what you typed last" in steps[0]
+    assert steps[0] == (
+        "The session is stuck: it was declined 3 times since turn 5, and what was new then is still in the request;"
+        " a short message may be declined as well."
+    )
     assert steps[1].startswith("Go back to turn 4, the last that was accepted: press Esc twice or type /rewind")
     assert "choose the prompt of turn 5" in steps[1]
     assert steps[2].startswith("/clear begins a conversation without all that; /model")
     assert "`claude --safe-mode`" in steps[3]
 
 
-@pytest.mark.parametrize(
-    "history", [History.GROWN, History.SAME, History.EDITED, History.RESUMED, History.UNSEEN, None]
-)
-def test_a_session_is_stuck_from_the_second_refusal_of_an_incident_on(history: str | None) -> None:
-    assert is_stuck(Facts(history=history, refusals_in_incident=2))
+def test_where_nothing_is_known_to_be_new_nothing_is_said_to_be_in_the_request() -> None:
+    told = said(**(STUCK | {"first_label": None}))
+    assert told.startswith("The session is stuck: it was declined 3 times since turn 5. |")
+
+
+def test_where_the_last_text_is_the_first_candidate_nothing_is_said_of_short_messages() -> None:
+    told = said(**(STUCK | {"first_label": Label.USER_TEXT, "first_is_last": True}))
+    assert "declined 3 times since turn 5, and what was new then is still in the request. |" in told
+    assert "short message" not in told
+
+
+def test_a_session_is_stuck_by_its_own_refusals_alone() -> None:
+    told = said(**(STUCK | {"refusals_in_session": 1, "refusals_in_incident": 3}))
+    assert "stuck" not in told
+    assert "is then sent again with every later turn" in told
+
+
+@pytest.mark.parametrize("history", [History.GROWN, History.EDITED, History.RESUMED, History.UNSEEN])
+def test_a_session_is_stuck_from_the_second_refusal_of_an_incident_on(history: str) -> None:
+    assert is_stuck(Facts(history=history, refusals_in_session=2))
     assert not is_stuck(Facts(history=history))
-    assert not is_stuck(Facts(history=history, refusals_in_incident=2, kind=Kind.OUTPUT_FILTER))
-    assert not is_stuck(Facts(history=History.FIRST, refusals_in_incident=2))
+    assert not is_stuck(Facts(history=history, refusals_in_session=2, kind=Kind.OUTPUT_FILTER))
+    assert not is_stuck(Facts(history=history, refusals_in_session=2, role=Role.SUBAGENT))
+    assert not is_stuck(Facts(history=history, refusals_in_session=2, role=Role.COMPACTION))
+
+
+@pytest.mark.parametrize("history", [History.FIRST, History.CLEARED, History.SAME, None])
+def test_where_no_later_turn_was_seen_the_same_was_sent_again(history: str | None) -> None:
+    told = said(**(STUCK | {"history": history}))
+    assert "stuck" not in told
+    assert "The same content was declined 4 times" in told
 
 
 def test_a_stuck_session_of_which_no_turn_was_seen_to_be_accepted_has_none_to_go_back_to() -> None:
-    told = said(**(STUCK | {"accepted_turn": None, "history": History.UNSEEN}))
-    assert "since its beginning, as far as demur saw it" in told
+    told = said(**(STUCK | {"accepted_turn": None, "history": History.UNSEEN, "first_label": None}))
+    assert told.startswith("The session is stuck: it was declined 3 times, as far as demur saw it. |")
     assert "Go back" not in told
     assert "/clear" in told
 
@@ -67,15 +101,40 @@ def test_another_client_is_not_told_of_claude_codes_commands() -> None:
 
 def test_after_the_first_refusal_what_was_declined_has_to_be_taken_out_of_the_conversation() -> None:
     told = said(**GROWN)
-    assert "is sent again with every later turn, until you take it out" in told
+    assert "may stay in the conversation, and is then sent again with every later turn, until you take it out" in told
     assert "Go back to turn 4" in told
     assert "stuck" not in told
 
 
-def test_the_same_content_that_had_been_accepted_has_no_candidate() -> None:
-    told = said(**(GROWN | {"history": History.SAME}))
-    assert "Nothing in it is new" in told
-    assert "Go back" not in told
+@pytest.mark.parametrize(
+    ("by", "told"),
+    [
+        ("claude-opus-5-20260724", "had been accepted by the same model, so it is not always judged alike."),
+        ("claude-sonnet-5", "had been accepted by claude-sonnet-5."),
+        (None, "the same had been accepted."),
+    ],
+)
+def test_the_same_content_is_judged_differently_only_where_the_same_model_had_accepted_it(
+    by: str | None, told: str
+) -> None:
+    found = said(**SAME, accepted_model=by)
+    assert "demur sees nothing new in it, and knows no candidate" in found
+    assert told in found
+    assert ("alike" in found) is ("alike" in told)
+    assert "Go back" not in found
+
+
+def test_beside_a_candidate_nobody_says_that_nothing_is_new() -> None:
+    new = frozenset({Label.TOOL, Label.SYSTEM_MESSAGE})
+    told = said(**SAME, accepted_model="claude-opus-5", first_label=Label.SYSTEM_MESSAGE, new_labels=new)
+    assert (
+        "What was said in it had been accepted by the same model; new is only what goes with it:"
+        " a system message that the client adds, the definition of a tool."
+    ) in told
+    assert "The first candidate is a system message" in told
+    assert not re.search("nothing new|Nothing|no candidate|alike", told)
+    other = said(**SAME, first_label=Label.ATTRIBUTION, new_labels=frozenset({Label.ATTRIBUTION}))
+    assert "new is only what goes with it: what the client adds." in other
 
 
 def test_a_conversation_of_which_nothing_was_seen_has_no_turn_to_go_back_to() -> None:
@@ -83,23 +142,43 @@ def test_a_conversation_of_which_nothing_was_seen_has_no_turn_to_go_back_to() ->
     assert "Go back" not in said(**(GROWN | {"accepted_turn": None}))
 
 
-def test_a_tiny_first_turn_is_hardly_the_persons_words() -> None:
-    told = said(**FIRST, tiny=True, first_label=Label.USER_TEXT)
-    assert "hardly your words" in told
-    assert "CLAUDE.md and memory, hooks, MCP servers, the git status" in told
+def test_nobody_is_sent_back_to_the_turn_at_which_he_is_or_to_a_later_one() -> None:
+    assert "Go back" not in said(**(GROWN | {"history": History.EDITED, "turn": 3, "accepted_turn": 5}))
+    assert "Go back to turn 4" in said(**(GROWN | {"turn": None}))
+
+
+def test_of_a_tiny_first_turn_the_kinds_are_named_that_are_new_and_no_others() -> None:
+    new = frozenset({Label.USER_TEXT, Label.MEMORY, Label.MCP})
+    told = said(**FIRST, tiny=True, first_label=Label.USER_TEXT, first_is_last=True, new_labels=new)
+    assert (
+        "Your text was tiny, and nothing had been accepted yet in this conversation. What else is new in the request is a candidate as"
+        " well: CLAUDE.md or memory, the instructions of an MCP server."
+    ) in told
     assert "`claude --safe-mode`, and compare" in told
-    assert "your own last text" not in told
+    assert not re.search("your own last text|hardly|hook|machine", told)
+
+
+def test_of_a_tiny_text_after_clear_with_nothing_else_that_is_new_the_text_is_the_candidate() -> None:
+    fields = FIRST | {"history": History.CLEARED, "new_labels": frozenset({Label.USER_TEXT})}
+    told = said(**fields, tiny=True, first_label=Label.USER_TEXT, first_is_last=True)
+    assert "The first candidate is your own last text" in told
+    assert not re.search("tiny|safe-mode|CLAUDE.md", told)
 
 
 def test_a_first_turn_of_some_length_may_be_the_persons_words() -> None:
-    told = said(**FIRST, first_label=Label.USER_TEXT)
-    assert "hardly" not in told
+    told = said(**FIRST, first_label=Label.USER_TEXT, first_is_last=True)
     assert "safe-mode" not in told
-    assert "The first candidate is your own last text; which of its words it was, if any, demur does not know." in told
+    assert "The first candidate is your own last text; which of its words matter, if any, demur does not know." in told
+
+
+def test_an_earlier_text_is_not_called_the_last_one() -> None:
+    told = said(**GROWN, first_label=Label.USER_TEXT)
+    assert "The first candidate is an earlier text of yours;" in told
 
 
 def test_a_first_turn_whose_candidate_nobody_typed_is_to_be_compared() -> None:
     assert "safe-mode" in said(**FIRST, first_label=Label.MEMORY)
+    assert "safe-mode" not in said(**FIRST, first_label=Label.MEMORY, category="bio")
     assert "safe-mode" in said(**(FIRST | {"history": History.CLEARED}), first_label=Label.HOOK)
 
 
@@ -118,8 +197,10 @@ def test_a_first_turn_that_was_sent_again_costs_again() -> None:
         ({"first_label": Label.MEDIA, "first_target": "scan.pdf"}, "a document or an image (scan.pdf)"),
     ],
 )  # fmt: skip
-def test_a_document_or_a_result_can_be_left_out_or_summarised(fields: dict[str, Any], what: str) -> None:
-    expected = f"The first candidate is {what}: go on without it, or have it summarised elsewhere"
+def test_a_document_or_a_result_can_be_left_out_in_part_or_as_a_whole(fields: dict[str, Any], what: str) -> None:
+    expected = (
+        f"The first candidate is {what}: go on without it, or with the part of it that you need and can vouch for."
+    )
     assert expected in said(**GROWN, **fields)
 
 
@@ -152,20 +233,39 @@ def test_a_candidate_of_another_kind_is_passed_over() -> None:
         (Role.TITLE, "the main work goes on, and nothing has to be done"),
         (Role.CLASSIFIER, "It was the check of auto mode that was declined"),
         (Role.COUNT_TOKENS, "It was a count of tokens"),
-        (Role.SUBAGENT, "Claude Code hands its parent the refusal as if it were a result"),
+        (Role.SUBAGENT, "Claude Code hands a sub-agent's parent the refusal as if it were a result"),
     ],
 )
 def test_each_role_has_its_step(role: Role, what: str) -> None:
-    told = said(**(STUCK | {"role": role}), first_label=Label.TOOL_RESULT)
+    told = said(**(STUCK | {"role": role}))
     assert what in told
-    assert ("stuck" in told) is (role == Role.SUBAGENT)
+    assert not re.search("stuck|Go back", told)
     assert ("The first candidate" in told) is (role == Role.SUBAGENT)
+
+
+def test_a_sub_agents_text_is_its_parents_and_nobody_can_go_back_in_it() -> None:
+    for shape in (GROWN, STUCK, FIRST):
+        fields = shape | {"role": Role.SUBAGENT, "first_label": Label.USER_TEXT, "first_is_last": True, "tiny": True}
+        told = said(**fields, new_labels=frozenset({Label.USER_TEXT, Label.MCP}), annotations=[LAYOUT])
+        assert "The first candidate is a text that the parent's model wrote for the sub-agent" in told
+        assert not re.search(r"/rewind|Go back|stuck|[Yy]our (own )?(last )?text|may stay", told)
+    assert "parent" not in said(**(ANSWERED | {"role": Role.SUBAGENT}))
+    assert "Claude Code" not in said(**(GROWN | {"role": Role.SUBAGENT}), client="Anthropic/Python")
+
+
+def test_the_classifier_goes_over_the_conversation_and_that_is_no_reason() -> None:
+    assert "because" not in said(**(GROWN | {"role": Role.CLASSIFIER}))
 
 
 def test_a_compaction_comes_after_going_back() -> None:
     told = said(**(GROWN | {"role": Role.COMPACTION}))
     assert "/clear begins anew; or /rewind to an earlier turn first, and only then /compact" in told
     assert "Go back" not in told
+    reserved = said(**(GROWN | {"role": Role.COMPACTION}), category="bio")
+    assert "/clear begins anew, and /rewind goes back to an earlier turn." in reserved
+    other = said(**(GROWN | {"role": Role.COMPACTION}), client="Anthropic/Python")
+    assert "Begin a new conversation, or go back to an earlier turn." in other
+    assert "/clear" not in said(**(GROWN | {"role": Role.COMPACTION, "outcome": Outcome.RECOVERED_BY_API}))
 
 
 def test_of_a_title_nothing_else_is_said() -> None:
@@ -189,15 +289,25 @@ def test_each_category_has_its_sentence(category: str | None, what: str) -> None
     assert what not in said(**GROWN, category=category, kind=Kind.OUTPUT_FILTER)
 
 
+def test_without_a_category_nothing_is_said_of_safeguards_and_of_the_api_only_where_it_was_seen() -> None:
+    seen, heard = said(**GROWN), said(**GROWN, told=False)
+    assert "The API named no category, which is common: by what the request was declined, demur does not know." in seen
+    assert "No category is known." in heard
+    assert "The API named" not in heard
+    assert "safeguard" not in seen + heard
+
+
 @pytest.mark.parametrize(
     ("category", "on", "offered"),
-    [("cyber", False, True), (None, False, True), ("bio", True, False), ("reasoning_extraction", False, False),
+    [("cyber", False, True), (None, False, True), ("cyber", True, False), ("bio", False, False), ("reasoning_extraction", False, False),
      ("general_harms", False, False)],
 )  # fmt: skip
 def test_demurs_own_retry_is_offered_where_it_is_off_and_may_be_used(
     category: str | None, on: bool, offered: bool
 ) -> None:
     assert ("`demur retry`" in said(**GROWN, category=category, retry_enabled=on)) is offered
+    assert "demur retry" not in said(**GROWN, category=category, judged_correct=True)
+    assert "demur retry" not in said(**(GROWN | {"role": Role.COUNT_TOKENS}), category=category)
 
 
 @pytest.mark.parametrize(
@@ -217,17 +327,121 @@ def test_each_kind_has_its_sentence(kind: Kind, what: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("outcome", "what"),
+    ("by", "what"),
     [
-        (Outcome.RECOVERED_BY_CLIENT, "/model chooses again, and /config says"),
-        (Outcome.RECOVERED_BY_API, "It was answered by another model"),
-        (Outcome.RECOVERED_BY_DEMUR, "It was answered by another model"),
+        (
+            "claude-opus-4-8",
+            "It was answered: the client itself asked another model. | The client may stay on that model",
+        ),
+        ("claude-opus-5", "It was answered: the client itself asked the same model once more."),
+        (None, "It was answered: the client itself asked again."),
     ],
 )
-def test_what_was_answered_needs_no_steps(outcome: Outcome, what: str) -> None:
-    told = said(**(STUCK | {"outcome": outcome}), first_label=Label.MEDIA)
+def test_the_client_asked_another_model_only_where_another_one_answered(by: str | None, what: str) -> None:
+    told = said(**(ANSWERED | {"outcome": Outcome.RECOVERED_BY_CLIENT}), answered_by=by)
     assert what in told
+    assert ("/model" in told) is (by == "claude-opus-4-8")
+
+
+@pytest.mark.parametrize("outcome", [Outcome.RECOVERED_BY_API, Outcome.RECOVERED_BY_DEMUR])
+@pytest.mark.parametrize(
+    ("by", "what"),
+    [
+        (
+            "claude-opus-4-8",
+            "It was answered by another model: nothing has to be done, and the answer is that model's.",
+        ),
+        ("us.anthropic.claude-opus-5-v1:0", "It was answered by the same model: nothing has to be done."),
+        (None, "It was answered: nothing has to be done."),
+    ],
+)
+def test_what_was_answered_needs_no_steps(outcome: Outcome, by: str | None, what: str) -> None:
+    fields = STUCK | {"outcome": outcome, "model": "claude-opus-5", "answered_by": by, "stage": Stage.BEFORE_OUTPUT}
+    told = said(**fields, category="cyber")
+    assert told.startswith(what)
     assert not re.search("stuck|Go back|first candidate|demur retry", told)
+
+
+@pytest.mark.parametrize(
+    ("changed", "what"),
+    [
+        (Strategy.SCOPE_NOTE, "your own note was added"),
+        (Strategy.TRIM, "a part was left out"),
+        (Strategy.RESTATE, "the last text was put more plainly"),
+    ],
+)
+def test_an_answer_to_a_changed_request_is_told_to_be_one(changed: Strategy, what: str) -> None:
+    told = said(**ANSWERED, answered_by="claude-opus-5", strategy=changed)
+    assert told.startswith(
+        f"It was answered by the same model, but not as it was sent: {what}. `demur show` has what was changed,"
+    )
+    assert "nothing has to be done" not in told
+    assert "another model" not in told
+
+
+def test_an_answer_after_a_refusal_in_the_middle_is_in_two_parts() -> None:
+    fields = ANSWERED | {"stage": Stage.MID_STREAM}
+    two = said(**fields, answered_by="claude-opus-4-8")
+    assert "by another model: the answer is in two parts, by two models." in two
+    assert "nothing has to be done" not in two
+    assert "the answer is in two parts." in said(**fields, answered_by="claude-opus-5")
+    assert "parts" not in said(**fields, answered_by="claude-opus-4-8", streamed=False)
+
+
+ONWARD = re.compile(
+    r"/model|/compact|safe-mode|compare|demur retry|another model|Verification Program is|appeal|go on|vouch|right keyboard"
+    r"|take such a file|Answer it"
+)
+
+
+@pytest.mark.parametrize("judged", [{"verdict": Verdict.CORRECT}, {"judged_correct": True}])
+@pytest.mark.parametrize("label", [None, *Label])
+def test_what_a_person_judged_correct_has_ways_back_and_none_onward(judged: dict[str, Any], label: str | None) -> None:
+    shapes = (
+        GROWN,
+        STUCK,
+        FIRST | {"tiny": True},
+        SAME,
+        GROWN | {"role": Role.COMPACTION},
+        GROWN | {"approved_on": "2026-01-01"},
+    )
+    for shape, category, kind in product(shapes, ["cyber", "bio", "frontier_llm", "reasoning_extraction", None], Kind):
+        new = frozenset({label} if label else ())
+        fields = shape | {
+            "category": category,
+            "kind": kind,
+            "first_label": label,
+            "new_labels": new,
+            "at": "2026-11-23",
+        }
+        for client in ("claude-cli", "Anthropic/Python"):
+            told = said(**fields, **judged, client=client, annotations=[LAYOUT, WHOLE])
+            assert "so no way on is named here" in told
+            assert not ONWARD.search(told.replace("demur never asks another model", "")), told
+            assert not re.search("out of the conversation|leave out; demur|where you can", told), told
+    assert "Go back to turn 4" in said(**GROWN, **judged)
+    assert "/clear begins a conversation without all that." in said(**STUCK, **judged)
+
+
+def test_what_the_client_recovered_and_a_person_judged_correct_says_nothing_of_its_settings() -> None:
+    fields = ANSWERED | {"outcome": Outcome.RECOVERED_BY_CLIENT, "answered_by": "claude-opus-4-8"}
+    assert "/model" not in said(**fields, verdict=Verdict.CORRECT)
+
+
+@pytest.mark.parametrize("category", sorted(RESERVED))
+def test_reserved_categories_have_ways_back_and_leaving_it_out_and_none_onward(category: str) -> None:
+    for shape, label in product((GROWN, STUCK, FIRST | {"tiny": True}, SAME), [None, *Label]):
+        new = frozenset({label} if label else ())
+        told = said(**(shape | {"first_label": label, "new_labels": new}), category=category)
+        found = ONWARD.search(told.replace("demur never asks another model", "").replace("go on without it", ""))
+        assert not found, told
+    assert "the result: go on without it." in said(**STUCK, category=category)
+    assert "Begin a new conversation." in said(**STUCK, category=category, client="Anthropic/Python")
+
+
+def test_what_another_verdict_says_forbids_nothing() -> None:
+    for verdict in (Verdict.FALSE_POSITIVE, Verdict.UNSURE, Verdict.UNKNOWN):
+        assert "demur retry" in said(**GROWN, verdict=verdict)
 
 
 def test_a_wrong_keyboard_layout_is_to_be_typed_again() -> None:
@@ -292,7 +506,9 @@ def _every() -> list[str]:
     told: set[str] = set()
     for kind, category, role, outcome in product(Kind, categories, Role, Outcome):
         for shape, label in product(shapes, [None, Label.MEDIA, Label.USER_TEXT, Label.MEMORY]):
+            new = frozenset({label} if label else ())
             fields = shape | {
+                "new_labels": new,
                 "kind": kind,
                 "category": category,
                 "role": role,
@@ -303,7 +519,12 @@ def _every() -> list[str]:
                 told |= set(
                     advice(Facts(**fields, annotations=found, client=client, approved_on="2026-11-01", at="2026-11-02"))
                 )
-                told |= set(advice(Facts(**fields)))
+                told |= set(
+                    advice(Facts(**fields, verdict=Verdict.CORRECT, answered_by="m", model="m", stage=Stage.MID_STREAM))
+                )
+                told |= set(advice(Facts(**fields, answered_by="m", model="n", strategy=Strategy.RESTATE)))
+                told |= set(advice(Facts(**fields, answered_by="m", model="m", told=False)))
+                told |= set(advice(Facts(**fields, answered_by="m", model="n", stage=Stage.MID_STREAM)))
     return sorted(told)
 
 
@@ -318,8 +539,10 @@ def test_nothing_that_is_said_tells_how_to_get_past_a_safeguard_or_names_a_cause
             step,
             re.IGNORECASE,
         ), step
-        assert not re.search(r"\b(was caused|the cause|because of your)\b", step), step
-        assert not re.search(r"authori[sz]ed|I am|tell (it|the model) that you", step), step
+        assert not re.search(r"\b(caused|the cause|because|set it off|so that)\b", step), step
+        assert not re.search(
+            r"authori[sz]ed|I am|tell (it|the model) that you|summari[sz]ed|it is not what you typed", step
+        ), step
 
 
 def test_each_step_is_one_paragraph_that_ends() -> None:

@@ -61,6 +61,52 @@ def test_where_it_is_not_clear_nothing_is_said(text: str) -> None:
     assert field(text) is None
 
 
+@pytest.mark.parametrize(
+    "text",
+    [
+        "The symptom is a hang on start. Please run the diagnostics and find out why.",
+        "Fix the regression in the dashboard component",
+        "Run the molecule tests and check the catalyst config",
+        "The quiz and the exam of the compiler",
+        "translate this matrix and check the grammar of the parser",
+        "The exploit of memory locality: no vulnerabilities",
+        "Add a regression test for the histogram widget",
+        "Migrate the Enzyme tests of the Primer components",
+        "Add CSRF protection and escape the output against XSS in the login form",
+        "Fine-tune the layout and the embedding of the map iframe",
+        "Write a babel transformer that keeps the embedding of styles",
+        "Be patient with the diagnosis: the symptom is a deadlock",
+        "The virus scanner blocks the sequencing of our migrations",
+        "Export the dataset as csv and add a pivot to the table",
+        "The gettext catalogue and the i18n of the settings page are out of date",
+        "Localise the message, then translate the coordinates",
+        "Lessons learned: the exam page needs a teacher role",
+        "Run the docker image and fix the dns lookup",
+        "Use an LLM to build embeddings of the docs",
+        "Add an outlier marker to the histogram, and a subtitle",
+        "Traduis ce code en Rust et vérifie la grammaire",
+        "Переведи этот модуль на TypeScript и поправь перевод строки",
+        "Сделай выборку из таблицы",
+        "把这个函数翻译成 Rust, 输出表格",
+    ],
+)
+def test_ordinary_work_on_software_is_no_other_field(text: str) -> None:
+    assert field(text) in (None, Domain.GENERAL_DEVELOPMENT)
+
+
+def test_a_word_that_is_said_of_software_as_well_counts_beside_a_sign_of_another_kind_or_two_of_its_field() -> None:
+    assert field("the symptom and its diagnosis") is None
+    assert field("the symptom and the dosage") is None
+    assert field("the symptom and its diagnosis", "scan.dcm") is Domain.MEDICINE
+    found = hint([("the symptom, its dosage, radiology", "t")])
+    assert found
+    assert found.evidence == ["symptom (t)", "dosage (t)", "radiolog (t)"]
+
+
+def test_what_is_common_still_tells_against_another_field() -> None:
+    assert field("plasmid, genome: symptoms, diagnosis") is None
+
+
 def test_general_development_gives_way_to_any_other_field() -> None:
     assert field("refactor and debug src/a.py src/b.go, the tests for plasmid and genome fail") == Domain.LIFE_SCIENCE
     assert field("refactor and debug the plasmid code in a.py, commit it") == Domain.GENERAL_DEVELOPMENT
