@@ -16,7 +16,6 @@ from msgspec import Struct
 from proxy.core.context import ANSWERED, last_turn
 from proxy.core.news import FOREIGN, candidates, mark
 from proxy.core.segment import key_of
-from schemas.labels import Label
 from schemas.records import Segment
 
 SHORT = 200
