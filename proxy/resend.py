@@ -1,10 +1,11 @@
 """Sends one stored request to a Messages API, and reads how it ended. Only where a person asked for it.
 
 The credentials are those of the environment at that moment. They go into the request's head and nowhere else: no error here tells of
-a head. Redirects are not followed, as the credentials would go along. What an answer says is read and dropped; only how it ended is told.
+a head. Redirects are not followed, as the credentials would go along. What an answer says is read and dropped; only how it ended is told,
+without the credentials, should whoever answers say them back.
 
-An answer may be let go as soon as its first content block has begun: what a classifier declined before any output has then been taken, and the
-rest would only cost. ``max_tokens`` is left as it was for the same purpose: it is part of what was asked, and a smaller one changes what a model with
+A stream may be let go as soon as a text or a call of a tool has begun in it: it was then not declined before output, and the rest would only
+cost. Thinking is no such sign, as a request can be declined behind it. ``max_tokens`` is left as it was for the same purpose: it is part of what was asked, and a smaller one changes what a model with
 a thinking budget may do.
 """
 
@@ -21,7 +22,9 @@ from proxy import __version__
 from proxy.core.detect import detect, result
 from proxy.core.encoding import Decoder
 from proxy.core.fold import LARGEST
-from proxy.core.message import Events, read_body
+from proxy.core.location import NEVER
+from proxy.core.message import Events, parse, read_body, table, text
+from proxy.core.redact import Redactor
 from proxy.core.sse import Frames
 from proxy.upstream import CONNECT_S, UpstreamError, environment_proxy, origin
 from schemas.labels import Result
@@ -43,7 +46,10 @@ _STATUS = {
     429: "rate limited (HTTP 429)",
     529: "overloaded (HTTP 529)",
 }
-_BUSY = frozenset({408, 409, 425, 429})
+_BUSY = frozenset({408, 409, 425})
+_CLOSED = frozenset({401, 402, 403, 404, 429})
+_OUTPUT = frozenset({"text", "tool_use"})
+LET_GO = "let go when an answer had begun"
 
 
 class Ended(NamedTuple):
@@ -62,7 +68,12 @@ class Ended(NamedTuple):
     def rejected(self) -> bool:
         """Whether the API did not take the request, so that it would not take it again."""
         status = self.status or 0
-        return self.outcome == Result.ERROR and 400 <= status < 500 and status not in _BUSY
+        return self.outcome == Result.ERROR and 400 <= status < 500 and status not in _BUSY | _CLOSED
+
+    @property
+    def closed(self) -> bool:
+        """Whether the API takes no request at all now: credentials, account, model, rate limit."""
+        return self.outcome == Result.ERROR and self.status in _CLOSED
 
 
 def credentials(environment: Mapping[str, str]) -> dict[str, str]:
@@ -99,12 +110,27 @@ class Resender:
         }
         self._tls = _context(ca) if parts.scheme == "https" else None
         self._proxy = proxy or environment_proxy(parts.scheme, parts.netloc)
+        named = (word for field in credentials.values() for word in (field, field.removeprefix("Bearer ")))
+        self._secrets = sorted({word for word in named if word}, key=len, reverse=True)
 
     def send(self, body: bytes, *, early: bool = False) -> Ended:
         """Sends it and waits for its end; with ``early`` only until it has begun to be answered. Raises KeyboardInterrupt alone."""
         began = time.monotonic()
         ended = asyncio.run(self._send(body, early=early))
-        return ended._replace(ms=round((time.monotonic() - began) * 1000))
+        return ended._replace(
+            ms=round((time.monotonic() - began) * 1000),
+            request_id=self._clean(ended.request_id),
+            category=ended.category if ended.category in NEVER else self._clean(ended.category),
+        )
+
+    def _clean(self, said: str | None) -> str | None:
+        """What the other end said, without the credentials it was sent, other secrets, and what is not UTF-8."""
+        said = text(said)
+        if said is None:
+            return None
+        for secret in self._secrets:
+            said = said.replace(secret, "[redacted:credentials]")
+        return Redactor().text(said)[0]
 
     async def _send(self, body: bytes, *, early: bool) -> Ended:
         limits = aiohttp.ClientTimeout(total=WHOLE_S, sock_connect=CONNECT_S, sock_read=SILENCE_S)
@@ -144,8 +170,9 @@ async def _read(response: aiohttp.ClientResponse, *, early: bool) -> Ended:
         for frame in frames.feed(plain) if streamed else ():
             name, said = frame.parse()
             events.take(said, name)
-            if early and events.message.blocks:
-                return _ended(response, events.message, Result.ANSWERED, None)
+            if early and response.status < 300 and not events.decided and _speaks(said, name):
+                begun = Result.RECOVERED_BY_API if events.message.seams else Result.ANSWERED
+                return _ended(response, events.message, begun, LET_GO)
         whole += b"" if streamed else plain
         if decoder.failed or max(len(whole), frames.pending) > LARGEST:
             return _ended(response, Message(), Result.UNREADABLE, "the answer could not be read")
@@ -158,17 +185,31 @@ async def _read(response: aiohttp.ClientResponse, *, early: bool) -> Ended:
     return _ended(response, message, outcome, _why(outcome, response.status))
 
 
+def _speaks(data: bytes, name: str) -> bool:
+    """Whether an event begins a block of output."""
+    event = parse(data)
+    return (event.get("type") or name) == "content_block_start" and table(event.get("content_block")).get(
+        "type"
+    ) in _OUTPUT
+
+
 def _ended(response: aiohttp.ClientResponse, message: Message, outcome: Result, why: str | None) -> Ended:
-    verdict = detect(message)
     return Ended(
         outcome,
-        category=verdict.category if verdict else None,
+        category=_category(message),
         request_id=response.headers.get("request-id") or message.request_id,
         status=response.status,
         input_tokens=message.usage.input_tokens,
         output_tokens=message.usage.output_tokens,
         why=why,
     )
+
+
+def _category(message: Message) -> str | None:
+    """As what it was declined; one of ``NEVER``, where the answer names one anywhere."""
+    verdict = detect(message)
+    named = [message.category, *(seam.category for seam in message.seams)]
+    return next((one for one in named if one in NEVER), verdict.category if verdict else None)
 
 
 def _why(outcome: Result, status: int) -> str | None:

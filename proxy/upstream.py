@@ -161,9 +161,12 @@ def _words(error: Exception) -> str:
 
 def origin(url: str) -> SplitResult:
     """The parts of an upstream's URL. Raises ``UpstreamError`` where it is none."""
-    parts = urlsplit(url)
+    msg = f"upstream {url!r} is not a URL of the form http[s]://host[:port]"
+    try:
+        parts = urlsplit(url)
+    except ValueError as error:
+        raise UpstreamError(msg) from error
     if parts.scheme not in {"http", "https"} or not parts.hostname or parts.username:
-        msg = f"upstream {url!r} is not a URL of the form http[s]://host[:port]"
         raise UpstreamError(msg)
     _port(url)
     return parts

@@ -344,3 +344,37 @@ def _m007_brief(value: Any) -> Any:
 
 def _m007_spelt(content: str | bytes) -> str:
     return content if isinstance(content, str) else f"b2:{content.hex()}"
+
+
+@migrations()
+def m008_imports(db: Database) -> None:
+    # What was read of which file, so that it is not read again while it is as it was. `digest` is of both its ends,
+    # `mtime` in nanoseconds since 1970.
+    db.execute("""
+        create table imports (
+            file text primary key, size integer not null, mtime integer not null, digest text not null, at text not null
+        ) strict
+    """)
+    db.execute("create index imports_digest on imports (digest)")
+    # The requests that a file tells of, counted. They are replaced as a whole when it is read again, and never go into
+    # `traffic`: that is what demur itself saw.
+    db.execute("""
+        create table imported_traffic (
+            file text not null, hour text not null, model text not null, answered_by text not null, client text not null,
+            client_version text not null, entrypoint text not null, role text not null, user text not null,
+            outcome text not null, n integer not null,
+            primary key (file, hour, model, answered_by, client, client_version, entrypoint, role, user, outcome)
+        ) strict, without rowid
+    """)
+
+
+@migrations()
+def m009_reports(db: Database) -> None:
+    # What a person reported where. The address is kept without secrets; the shape may be empty, where nobody said.
+    db.execute("""
+        create table reports (
+            id integer primary key, refusal_id text not null references refusals (id) on delete cascade,
+            at text not null, url text not null, shape text not null
+        ) strict
+    """)
+    db.execute("create index reports_refusal_id on reports (refusal_id)")

@@ -10,13 +10,13 @@ from threading import Thread
 
 import pytest
 
-from answers import ANSWER, REFUSAL, delta
+from answers import ANSWER, DETAILS, REFUSAL, SEAM, block, delta, end, start, stop
 from authority import issue
 from commands import free_port
 from declining import MID, Declining, planted
 from e2e_process import in_thread
 from proxy import resend
-from proxy.resend import Ended, Resender, credentials
+from proxy.resend import LET_GO, Ended, Resender, credentials
 from proxy.upstream import UpstreamError
 from schemas.labels import Result
 
@@ -83,7 +83,7 @@ def test_an_answer_and_a_refusal_are_told_apart(stream: bool, zipped: bool) -> N
 def test_a_refusal_in_the_middle_is_one_unless_a_begun_answer_is_enough() -> None:
     with in_thread(Declining(planted, refusal=MID)) as api:
         assert ended(api.url).outcome == Result.REFUSED
-        assert ended(api.url, early=True)[:2] == (Result.ANSWERED, None)
+        assert ended(api.url, early=True)[::7] == (Result.ANSWERED, LET_GO)
         assert ended(api.url, early=True, body=BODY.replace(b"PLANTED", b"")).outcome == Result.ANSWERED
     with in_thread(Declining(planted)) as api:
         assert ended(api.url, early=True).outcome == Result.REFUSED
@@ -93,6 +93,59 @@ def test_an_answer_that_has_begun_is_let_go_of_where_that_is_enough() -> None:
     begun = ANSWER.partition(delta(0, "Hello"))[0]
     with saying(HEAD + b"\r\n", begun[:100], begun[100:], hang=True) as (url, _):
         assert ended(url, early=True)[:4] == (Result.ANSWERED, None, "req_9", 200)
+
+
+THOUGHT = start() + block(0, type="thinking", thinking="", signature="") + delta(0, "Hm.") + stop(0)
+
+
+def test_thinking_is_no_answer_yet_and_what_is_declined_behind_it_is_declined() -> None:
+    with saying(HEAD + b"connection: close\r\n\r\n", THOUGHT, end("refusal", stop_details=DETAILS)) as (url, _):
+        assert ended(url, early=True)[:2] == (Result.REFUSED, "cyber")
+    call = block(1, type="tool_use", id="toolu_1", name="Read", input={})
+    for begun in (call, block(1)):
+        with saying(HEAD + b"\r\n", THOUGHT + begun, hang=True) as (url, _):
+            assert ended(url, early=True)[::7] == (Result.ANSWERED, LET_GO)
+
+
+def test_a_begun_answer_counts_only_where_nothing_was_declined_before_it() -> None:
+    seam = SEAM | {"trigger": {"type": "refusal", "category": "cyber"}}
+    with saying(HEAD + b"\r\n", start() + block(0, **seam) + block(1), hang=True) as (url, _):
+        assert ended(url, early=True)[::7] == (Result.RECOVERED_BY_API, LET_GO)
+    with saying(HEAD + b"\r\n", REFUSAL + block(0), hang=True) as (url, _):
+        assert ended(url, early=True).outcome == Result.REFUSED
+    with saying(HEAD.replace(b"200 OK", b"500 No") + b"connection: close\r\n\r\n", ANSWER) as (url, _):
+        assert ended(url, early=True).outcome == Result.ERROR
+
+
+def test_a_barred_category_is_told_wherever_the_answer_names_it() -> None:
+    other = SEAM | {"trigger": {"type": "refusal", "category": "cyber"}}
+    data = start() + block(0, **other) + block(0, **SEAM) + block(1) + stop(1) + end()
+    with saying(HEAD + b"connection: close\r\n\r\n", data) as (url, _):
+        assert ended(url)[:2] == (Result.RECOVERED_BY_API, "bio")
+    with saying(HEAD + b"\r\n", start() + block(0, **SEAM) + block(1), hang=True) as (url, _):
+        assert ended(url, early=True).category == "bio"
+    named = REFUSAL.replace(b"cyber", b"bio")
+    with saying(HEAD + b"connection: close\r\n\r\n", named) as (url, _):
+        assert Resender(url, {"x-api-key": "b"}, {}).send(BODY).category == "bio"
+
+
+@pytest.mark.parametrize("secret", ["planted-and-plain", "sk-ant-api03-" + "Zq9" * 30])
+def test_an_api_that_says_the_credentials_back_is_not_repeated(secret: str) -> None:
+    fields = credentials({"ANTHROPIC_API_KEY": secret, "ANTHROPIC_AUTH_TOKEN": f"{secret}-token"})
+    other = "sk-ant-api03-" + "Xy7" * 30
+    for said in (secret, f"{secret}-token", f"Bearer {secret}-token", other):
+        head = HEAD.replace(b"req_9", f"req_{said}".encode()) + b"connection: close\r\n\r\n"
+        with saying(head + REFUSAL.replace(b"cyber", said.encode())) as (url, _):
+            found = Resender(url, fields, {}).send(BODY)
+        assert secret not in repr(found)
+        assert other not in repr(found)
+        assert "redacted" in (found.request_id or "")
+        assert "redacted" in (found.category or "")
+
+
+def test_a_request_id_that_is_not_utf8_is_cleaned() -> None:
+    with saying(HEAD.replace(b"req_9", b"req_\xff\xfe") + b"connection: close\r\n\r\n", REFUSAL) as (url, _):
+        assert ended(url)[:3] == (Result.REFUSED, "cyber", "req_??")
 
 
 def test_the_head_has_the_credentials_and_of_the_stored_headers_what_the_body_needs() -> None:
@@ -124,20 +177,23 @@ def test_the_head_has_the_credentials_and_of_the_stored_headers_what_the_body_ne
 
 
 @pytest.mark.parametrize(
-    ("status", "why", "rejected"),
+    ("status", "why", "rejected", "closed"),
     [
-        (400, "HTTP 400", True),
-        (401, "the credentials were not accepted (HTTP 401)", True),
-        (429, "rate limited (HTTP 429)", False),
-        (500, "HTTP 500", False),
-        (529, "overloaded (HTTP 529)", False),
-        (307, "it was redirected, which is not followed (HTTP 307)", False),
+        (400, "HTTP 400", True, False),
+        (401, "the credentials were not accepted (HTTP 401)", False, True),
+        (429, "rate limited (HTTP 429)", False, True),
+        (500, "HTTP 500", False, False),
+        (529, "overloaded (HTTP 529)", False, False),
+        (307, "it was redirected, which is not followed (HTTP 307)", False, False),
     ],
 )
-def test_an_error_is_told_by_its_status_and_nothing_waits_or_follows(status: int, why: str, rejected: bool) -> None:
+def test_an_error_is_told_by_its_status_and_nothing_waits_or_follows(
+    status: int, why: str, rejected: bool, closed: bool
+) -> None:
     with in_thread(Declining(planted, statuses=(status,))) as api:
         found = ended(api.url)
-    assert (found.outcome, found.status, found.why, found.rejected) == (Result.ERROR, status, why, rejected)
+    assert (found.outcome, found.status, found.why) == (Result.ERROR, status, why)
+    assert (found.rejected, found.closed) == (rejected, closed)
     assert len(api.bodies) == 1
 
 
@@ -220,8 +276,9 @@ def test_a_proxy_is_asked_where_one_is_set(monkeypatch: pytest.MonkeyPatch) -> N
 
 
 def test_a_url_that_is_none_and_a_key_that_is_no_header_are_told() -> None:
-    with pytest.raises(UpstreamError):
-        Resender("ftp://x", KEY, {})
-    with in_thread(Declining(planted)) as api:
-        found = Resender(api.url, {"x-api-key": "a\nb"}, {}).send(BODY)
+    for url in ("ftp://x", "http://[::1"):
+        with pytest.raises(UpstreamError):
+            Resender(url, KEY, {})
+    with saying() as (url, _):
+        found = Resender(url, {"x-api-key": "a\nb"}, {}).send(BODY)
     assert found[::7] == (Result.CUT, "the connection failed (ValueError)")

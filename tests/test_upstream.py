@@ -62,6 +62,12 @@ def test_an_authority_that_cannot_be_read_is_told(tmp_path: Path) -> None:
         Upstream("https://x", ca=str(tmp_path / "bad.pem"))
 
 
+@pytest.mark.parametrize("url", ["http://[::1", "https://[no-address]/", "ftp://x", "http://", "x", "http://u:p@x"])
+def test_what_is_no_url_of_an_api_is_told(url: str) -> None:
+    with pytest.raises(UpstreamError, match="is not a URL of the form"):
+        upstream.origin(url)
+
+
 class Tunnels:
     """An HTTP proxy that digs tunnels and passes requests on."""
 

@@ -1,14 +1,22 @@
-"""What was sent again of a refusal, and what came of it, as ``demur show`` tells it."""
+"""What was sent again of a refusal, and what came of it, as ``demur show`` and ``demur locate`` tell it."""
 
-from collections import defaultdict
+import re
+from collections import Counter, defaultdict
 from collections.abc import Iterator, Sequence
+from typing import TYPE_CHECKING, Any
 
 from proxy.cli import words
 from proxy.cli.layout import wrapped
+from proxy.core.location import passed
 from schemas.labels import Purpose, Result
-from schemas.records import Located, Trial
+from schemas.records import Located, Segment, Trial
+
+if TYPE_CHECKING:
+    from proxy.core.location import Finding
+    from proxy.core.reduction import Reduction
 
 _FAILED = (Result.ERROR, Result.CUT, Result.UNREADABLE)
+_LINES = re.compile(r"(.*):(\d+)(?:-(\d+))?")
 _CANDIDATE = "What was found is a candidate: which of its words matter, and why, is not known."
 
 
@@ -44,5 +52,43 @@ def _replayed(trials: Sequence[Trial]) -> Iterator[str]:
 def _located(one: Located) -> Iterator[str]:
     head = f"searched with {words.line(one.model)}, {words.count(one.trials, 'request')} ({words.moment(one.at)}): "
     if one.parts:
-        head += f"accepted without {words.line(', '.join(one.parts))}. "
+        head += f"{'' if one.why else 'accepted without '}{words.line(', '.join(one.parts))}. "
     yield (head + conclusion(one.settled, words.line(one.why) if one.why else None, bool(one.parts))).rstrip()
+
+
+def counted(finding: "Finding", unanswered: "Sequence[Trial]") -> Iterator[str]:
+    """What a search saw, each as a sentence without its full stop. ``unanswered``: the requests that failed or were rejected."""
+    if finding.parts and finding.answered:
+        these = "this part" if len(finding.parts) == 1 else f"these {len(finding.parts)} parts"
+        times = f"{finding.accepted} of {finding.answered} times"
+        yield f"without {these} it was {passed(finding.begun)} {times}"
+    if finding.parts and finding.thinking:
+        yield f"all thinking ({words.count(len(finding.thinking), 'block')}) was left out with it, as the API takes no part of it"
+    if finding.declined:
+        yield f"as it stands it was declined {finding.declined} of {finding.asked} times"
+    if unanswered:
+        reasons = Counter(trial.why or str(trial.outcome) for trial in unanswered)
+        said = ", ".join(f"{reason} ({n} times)" if n > 1 else reason for reason, n in reasons.items())
+        yield f"{words.count(len(unanswered), 'request')} did not get an answer: {said}"
+
+
+def part(
+    name: str, segments: Sequence[Segment], reduction: "Reduction", *, with_content: bool = False
+) -> dict[str, Any]:
+    """What is known of a part that ``Finding.parts`` names, as ``--json`` gives it."""
+    found = _LINES.fullmatch(name)
+    path = found[1] if found else name
+    lines = [int(found[2]), int(found[3] or found[2])] if found else None
+    segment = next((one for one in segments if one.path == path), None)
+    known = {name: getattr(segment, name, None) for name in ("n", "label", "tool", "target")}
+    text = reduction.texts(path)[lines[0] - 1 : lines[1]] if lines else reduction.texts(path)
+    return {"path": path, "lines": lines, **known} | ({"content": "\n".join(text)} if with_content else {})
+
+
+def heading(part: dict[str, Any]) -> str:
+    """``messages[3].content[0], lines 12-14: tool_result of Read (/src/a.py)``."""
+    lines = part["lines"]
+    which = "" if lines is None else f", line {lines[0]}" if lines[0] == lines[1] else f", lines {lines[0]}-{lines[1]}"
+    tool = f" of {words.line(part['tool'])}" if part["tool"] else ""
+    label = words.line(part["label"] or "other")
+    return f"{words.line(part['path'])}{which}: {label}{tool}{words.bracketed(part['target'])}"

@@ -1,9 +1,8 @@
 """``demur locate``: which parts of a declined request have to go for it to be accepted, found by sending it again without them."""
 
-import re
 import sys
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -12,15 +11,14 @@ from proxy.cli.options import Failed, columns, config_option, db_option, json_op
 from proxy.cli.sending import IN_A_PIPE, MOST, upstream_option, yes_option
 
 if TYPE_CHECKING:
+    from proxy.cli.sending import Sending
     from proxy.core.location import Ask, Finding, Said, Search
     from proxy.core.reduction import Reduction
-    from proxy.resend import Ended, Resender
+    from proxy.resend import Ended
     from proxy.store import Store
-    from schemas.records import Refusal, Segment
+    from schemas.records import Refusal, Trial
 
-NEVER = ("general_harms", "bio", "reasoning_extraction")
-"""Categories whose boundary demur does not help to find."""
-_LINES = re.compile(r"(.*):(\d+)(?:-(\d+))?")
+_LET_GO = "let go as soon as a text or a call has begun: then it was not declined before output, and no more is known"
 
 
 @click.command()
@@ -60,28 +58,34 @@ def locate(
     First it is sent as it stands, then without some of its parts, what is new first, then without some lines of what was found. Each
     answer that decides is asked for several times: a classifier need not be deterministic, and where answers to one and the same request differ, that is the
     result. What is found is a candidate: a part without which it was accepted. The key is taken from ANTHROPIC_API_KEY or
-    ANTHROPIC_AUTH_TOKEN and kept nowhere. What would be sent, and that it costs money, is printed before anything is.
+    ANTHROPIC_AUTH_TOKEN and kept nowhere. What would be sent, and that it costs money, is printed before anything is. Nothing waits for a rate
+    limit: it ends the search, and after three other failures in a row no more is sent either.
 
-    Not for requests that were declined as general_harms, bio or reasoning_extraction, nor for what a person judged correct.
+    Not for requests that were declined as general_harms, bio or reasoning_extraction, nor for what a person judged correct. An answer that names such
+    a category ends the search, with nothing found.
 
     \b
     Example: demur locate last
              demur locate 01KB7Q3M2X4F --max-requests 40 --json
     """
-    from proxy.cli import sending
+    from proxy.cli import evidence, sending
+    from proxy.core import location
     from proxy.core.verbatim import members, readdressed
     from proxy.settings import load
+    from schemas.labels import Purpose
 
     name = meant(name)
     in_force = load(config, {"db": db, "upstream": upstream})
     with sending.opened(in_force, name) as (store, refusal):
         _permitted(store, refusal)
         body = sending.stored(store, refusal)
-        model = (model or "").strip() or str(members(body.decode())["model"].value)
+        asked = members(body.decode())
+        model = (model or "").strip() or str(asked["model"].value)
         reduction = _reduction(readdressed(body, model))
         way = sending.resender(in_force, refusal)
         segments = store.segments(refusal.id)
-        early = refusal.stage == "before_output"
+        streamed = "stream" in asked and asked["stream"].value is True
+        early = refusal.stage == "before_output" and streamed
         plan = sending.Plan(
             short=store.short_ids([refusal.id])[refusal.id],
             host=way.host,
@@ -89,41 +93,43 @@ def locate(
             requests=max_requests,
             how=f"as it stands, {repeat} times at most, then without some of its {len(reduction.parts)} parts",
             tokens=sum(segment.tokens_est for segment in segments),
-            answers="let go as soon as they begin"
-            if early
-            else "read to their end: it was declined in the middle of one",
-            notes=[*sending.notes(refusal, body), *_stale(reduction)],
+            answers=_LET_GO if early else "read to their end, as long as the request allows (max_tokens)",
+            notes=[*sending.notes(refusal, body), *_changed(reduction)],
         )
         sending.agreed(plan, url=in_force.settings.upstream, yes=yes, as_json=as_json)
-        finding = _searched(
-            store,
-            refusal,
-            way,
-            model,
-            reduction,
-            segments,
-            limit=max_requests,
-            repeat=repeat,
-            early=early,
-            quiet=as_json,
-        )
-    found = [_part(part, segments, reduction, with_content=with_content) for part in finding.parts]
-    _print_json(refusal, model, finding, found) if as_json else _print(model, finding, found)
+        new = {segment.path for segment in segments if segment.new}
+        search = location.locate(reduction, new, limit=max_requests, repeat=repeat, begun=early)
+        sender = sending.Sending(store, refusal, way, Purpose.LOCATE)
+        finding = _led(search, _answering(sender, model, max_requests, early=early, quiet=as_json))
+        counted = list(evidence.counted(finding, [trial for trial in sender.trials if _is_unanswered(trial)]))
+        _keep(store, refusal, model, finding, counted)
+    found = [evidence.part(part, segments, reduction, with_content=with_content) for part in finding.parts]
+    _print_json(refusal, model, finding, found, counted) if as_json else _print(model, finding, found, counted)
     sys.exit(0 if finding.asked else 1)
 
 
 def _permitted(store: "Store", refusal: "Refusal") -> None:
     """Raises ``Failed`` for what is not to be searched."""
-    from schemas.labels import Kind, Verdict
+    from proxy.cli import sending
+    from proxy.core.location import NEVER
+    from proxy.trials import categories
+    from schemas.labels import Kind
 
     if refusal.kind != Kind.REFUSAL:
         raise Failed(
             f"this is no refusal by the safeguards ({refusal.kind}): there is nothing to locate in its request"
         )
-    if refusal.category in NEVER:
-        raise Failed(f"what is declined as {refusal.category} is not searched: see `demur locate --help`")
-    if refusal.verdict == Verdict.CORRECT or (refusal.asked and store.judged_correct(refusal.asked)):
+    named = categories(store, refusal)
+    if barred := next((category for category in NEVER if category in named), None):
+        raise Failed(f"what is declined as {barred} is not searched{_elsewhere(refusal, barred)}")
+    if sending.judged_correct(store, refusal):
         raise Failed("a person judged a refusal of this content correct: it is not searched")
+
+
+def _elsewhere(refusal: "Refusal", category: str) -> str:
+    if refusal.category == category:
+        return ": see `demur locate --help`"
+    return ", and this content was: by another model, another time, or in another refusal of the incident"
 
 
 def _reduction(body: bytes) -> "Reduction":
@@ -135,64 +141,52 @@ def _reduction(body: bytes) -> "Reduction":
         raise Failed(f"the request cannot be taken apart for certain: {error}") from error
 
 
-def _stale(reduction: "Reduction") -> Iterator[str]:
+def _changed(reduction: "Reduction") -> Iterator[str]:
+    """What else is changed in a request without parts."""
+    from proxy.cli.words import count
+
+    if reduction.thinking:
+        blocks = count(len(reduction.thinking), "block")
+        yield f"All its thinking ({blocks}) is left out of every request that anything is left out of: it is bound to all that stood before it."
     if any("cch=" in line for line in reduction.attribution):
         yield "Its attribution block has a checksum (cch), which stays as it is and will not fit what is sent without parts."
 
 
-def _searched(
-    store: "Store",
-    refusal: "Refusal",
-    way: "Resender",
-    model: str,
-    reduction: "Reduction",
-    segments: "Sequence[Segment]",
-    *,
-    limit: int,
-    repeat: int,
-    early: bool,
-    quiet: bool,
-) -> "Finding":
-    """Leads the search; each request is recorded, and what was found."""
+def _answering(sender: "Sending", model: str, limit: int, *, early: bool, quiet: bool) -> "Callable[[Ask], Said]":
+    """What sends a request, records it and tells of it."""
     from proxy.cli import sending
-    from proxy.core import location
-    from proxy.core.stamps import stamp
-    from proxy.trials import add_located
-    from schemas.labels import Purpose
-    from schemas.records import Located
-
-    new = {segment.path for segment in segments if segment.new}
-    sent = 0
 
     def answer(ask: "Ask") -> "Said":
-        nonlocal sent
-        at = time.time()
-        ended = way.send(ask.body, early=early)
-        trial = sending.trial(refusal, at, Purpose.LOCATE, model, ended, ask.left_out)
-        sending.recorded(store, trial)
-        sent += 1
+        ended = sender.send(ask.body, model, ask.left_out, early=early)
         if not quiet:
-            click.echo(f"  {sent}/{limit}  {_without(ask.left_out)}: {sending.outcome(trial)}")
+            told = f"{_without(ask.left_out)}: {sending.outcome(sender.trials[-1])}"
+            click.echo(f"  {len(sender.trials)}/{limit}  {told}")
         return _said(ended)
 
-    finding = _led(location.locate(reduction, new, limit=limit, repeat=repeat), answer)
-    parts, settled, why, trials = finding[:4]
+    return answer
+
+
+def _keep(store: "Store", refusal: "Refusal", model: str, finding: "Finding", counted: Sequence[str]) -> None:
+    from proxy.core.stamps import stamp
+    from proxy.trials import add_located
+    from schemas.records import Located
+
+    why = "; ".join([*counted, *([finding.why] if finding.why else [])])
     add_located(
         store,
         Located(
             refusal_id=refusal.id,
             at=stamp(time.time()),
             model=model,
-            settled=settled,
-            parts=parts,
-            trials=trials,
-            why=why,
+            settled=finding.settled,
+            parts=finding.parts,
+            trials=finding.sent,
+            why=why or None,
         ),
     )
-    return finding
 
 
-def _led(search: "Search", answer: Any) -> "Finding":
+def _led(search: "Search", answer: "Callable[[Ask], Said]") -> "Finding":
     from proxy.core.location import InterruptedSearchError
 
     try:
@@ -210,14 +204,22 @@ def _led(search: "Search", answer: Any) -> "Finding":
 
 
 def _said(ended: "Ended") -> "Said":
-    from proxy.core.location import Said
+    from proxy.core.location import NEVER, Said
     from schemas.labels import Result
 
+    if ended.category in NEVER:
+        return Said.BARRED
     if ended.outcome == Result.ANSWERED:
         return Said.ACCEPTED
     if ended.outcome in (Result.ERROR, Result.CUT, Result.UNREADABLE):
-        return Said.REJECTED if ended.rejected else Said.FAILED
+        return Said.CLOSED if ended.closed else Said.REJECTED if ended.rejected else Said.FAILED
     return Said.DECLINED
+
+
+def _is_unanswered(trial: "Trial") -> bool:
+    from schemas.labels import Result
+
+    return trial.outcome in (Result.ERROR, Result.CUT, Result.UNREADABLE)
 
 
 def _without(left_out: Sequence[str]) -> str:
@@ -228,54 +230,28 @@ def _without(left_out: Sequence[str]) -> str:
     return f"without {line(left_out[0])}" + (f" and {len(left_out) - 1} more" if len(left_out) > 1 else "")
 
 
-def _part(part: str, segments: "Sequence[Segment]", reduction: "Reduction", *, with_content: bool) -> dict[str, Any]:
-    """What is known of a part, as ``--json`` gives it."""
-    found = _LINES.fullmatch(part)
-    path = found[1] if found else part
-    lines = [int(found[2]), int(found[3] or found[2])] if found else None
-    segment = next((one for one in segments if one.path == path), None)
-    known = {name: getattr(segment, name, None) for name in ("n", "label", "tool", "target")}
-    text = reduction.texts(path)[lines[0] - 1 : lines[1]] if lines else reduction.texts(path)
-    return {"path": path, "lines": lines, **known} | ({"content": "\n".join(text)} if with_content else {})
-
-
-def _print_json(refusal: "Refusal", model: str, finding: "Finding", found: list[dict[str, Any]]) -> None:
+def _print_json(
+    refusal: "Refusal", model: str, finding: "Finding", found: list[dict[str, Any]], counted: Sequence[str]
+) -> None:
     from proxy.cli.words import as_json
 
     facts = {"id": refusal.id, "model": model} | finding._asdict()
-    click.echo(as_json(facts | {"parts": found}))
+    click.echo(as_json(facts | {"parts": found, "counted": counted}))
 
 
-def _print(model: str, finding: "Finding", found: list[dict[str, Any]]) -> None:
+def _print(model: str, finding: "Finding", found: list[dict[str, Any]], counted: Sequence[str]) -> None:
     from proxy.cli import words
-    from proxy.cli.evidence import conclusion
+    from proxy.cli.evidence import conclusion, heading
     from proxy.cli.layout import wrapped
 
     room = columns(IN_A_PIPE)
     click.echo()
     for part in found:
-        click.echo(click.style(_named(part), bold=True))
+        click.echo(click.style(heading(part), bold=True))
         for line in part.get("content", "").split("\n") if "content" in part else ():
             click.echo(click.style("    │ ", dim=True) + words.text(line))
-    if found and finding.accepted:
-        these = "this part" if len(found) == 1 else f"these {len(found)} parts"
-        times = f"{finding.accepted} of {finding.accepted} times"
-        click.echo(wrapped(f"Without {these} it was accepted {times}.", room))
-    if finding.declined:
-        click.echo(wrapped(f"As it stands it was declined {finding.declined} of {finding.asked} times.", room))
+    for said in counted:
+        click.echo(wrapped(f"{said[0].upper()}{said[1:]}.", room))
     click.echo(wrapped(conclusion(finding.settled, finding.why, bool(found)), room))
-    click.echo(
-        wrapped(
-            f"{words.count(finding.sent, 'request')} to {words.line(model)}. `demur show` has it from now on.", room
-        )
-    )
-
-
-def _named(part: dict[str, Any]) -> str:
-    """``messages[3].content[0], lines 12-14: tool_result of Read (/src/a.py)``."""
-    from proxy.cli.words import bracketed, line
-
-    lines = part["lines"]
-    which = "" if lines is None else f", line {lines[0]}" if lines[0] == lines[1] else f", lines {lines[0]}-{lines[1]}"
-    tool = f" of {line(part['tool'])}" if part["tool"] else ""
-    return f"{line(part['path'])}{which}: {line(part['label'] or 'other')}{tool}{bracketed(part['target'])}"
+    told = f"{words.count(finding.sent, 'request')} to {words.line(model)}. `demur show` has it from now on."
+    click.echo(wrapped(told, room))

@@ -1,23 +1,24 @@
 """``demur replay``: a stored request, sent again to models that a person names, and how often each declines it."""
 
 import sys
-import time
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
 import click
 
-from proxy.cli.options import Misused, config_option, db_option, json_option, meant, one_line_errors, warn
+from proxy.cli.options import Failed, Misused, config_option, db_option, json_option, meant, one_line_errors, warn
 from proxy.cli.sending import MOST, upstream_option, yes_option
 
 if TYPE_CHECKING:
-    from proxy.resend import Resender
+    from proxy.cli.sending import Sending
     from proxy.store import Store
     from schemas.records import Refusal, Trial
 
 FAILURES = 3
 """How many requests may fail one after the other, before no more are sent."""
+NEVER = "reasoning_extraction"
+"""The category that is never asked again, whatever is set."""
 
 
 @click.command()
@@ -48,11 +49,14 @@ def replay(
     would be sent, and that it costs money, is printed before anything is. Answers are read to their end. Nothing waits for a rate limit: a
     request that fails is counted as failed, and after three in a row no more are sent.
 
+    Not for requests that were declined as reasoning_extraction.
+
     \b
     Example: demur replay last --model claude-opus-5 --model claude-opus-4-8 --times 3
     """
     from proxy.cli import sending
     from proxy.settings import load
+    from schemas.labels import Purpose
 
     name, chosen = meant(name), list(dict.fromkeys(model.strip() for model in models))
     if not all(chosen):
@@ -61,6 +65,7 @@ def replay(
         raise Misused(f"{len(chosen)} models, {times} times each, would be {most} requests: {MOST} is the most")
     in_force = load(config, {"db": db, "upstream": upstream})
     with sending.opened(in_force, name) as (store, refusal):
+        warnings = list(_warnings(store, refusal))
         body = sending.stored(store, refusal)
         way = sending.resender(in_force, refusal)
         plan = sending.Plan(
@@ -71,46 +76,51 @@ def replay(
             how=f"{len(chosen)} x {times}",
             tokens=sum(segment.tokens_est for segment in store.segments(refusal.id)),
             answers="read to their end, as long as the request allows (max_tokens)",
-            notes=sending.notes(refusal, body),
+            notes=[*warnings, *sending.notes(refusal, body)],
         )
         sending.agreed(plan, url=in_force.settings.upstream, yes=yes, as_json=as_json)
-        trials: list[Trial] = []
-        why = _sent(store, refusal, body, way, [model for model in chosen for _ in range(times)], trials, quiet=as_json)
-    _print_json(refusal, chosen, trials) if as_json else _print(chosen, trials)
+        sender = sending.Sending(store, refusal, way, Purpose.REPLAY)
+        why = _sent(sender, body, [model for model in chosen for _ in range(times)], quiet=as_json)
+    _print_json(refusal, chosen, sender.trials) if as_json else _print(chosen, sender.trials)
     if why:
-        warn(f"{why}: {len(trials)} of {most} requests were sent")
+        warn(f"{why}: {len(sender.trials)} of {most} requests were sent")
     sys.exit(1 if why else 0)
 
 
-def _sent(
-    store: "Store",
-    refusal: "Refusal",
-    body: bytes,
-    way: "Resender",
-    models: Sequence[str],
-    trials: "list[Trial]",
-    *,
-    quiet: bool,
-) -> str | None:
-    """Sends and records them one after the other; why it ended early, if so."""
+def _warnings(store: "Store", refusal: "Refusal") -> "Iterator[str]":
+    """What speaks against sending it again. Raises ``Failed`` for what never is."""
+    from proxy.cli import sending
+    from proxy.trials import categories
+
+    named = categories(store, refusal)
+    if NEVER in named:
+        raise Failed(f"what is declined as {NEVER} is never sent again, whatever is set")
+    if sending.judged_correct(store, refusal):
+        yield "Warning: a person judged a refusal of this content correct."
+    for category in ("general_harms", "bio"):
+        if category in named:
+            yield f"Warning: this content was declined as {category}. Send it again only if you are sure that this was wrong."
+
+
+def _sent(sender: "Sending", body: bytes, models: Sequence[str], *, quiet: bool) -> str | None:
+    """Sends one after the other; why it ended early, if so."""
     from proxy.cli import sending, words
     from proxy.core.verbatim import readdressed
-    from schemas.labels import Purpose
 
     failing = 0
     try:
         for n, model in enumerate(models, start=1):
-            at = time.time()
-            ended = way.send(readdressed(body, model))
-            trials.append(sending.trial(refusal, at, Purpose.REPLAY, model, ended, []))
-            sending.recorded(store, trials[-1])
+            ended = sender.send(readdressed(body, model), model)
+            trial = sender.trials[-1]
             if not quiet:
-                click.echo(f"  {n}/{len(models)}  {words.line(model)}: {sending.outcome(trials[-1])}")
-            failing = failing + 1 if _result(trials[-1]) == "failed" else 0
+                click.echo(f"  {n}/{len(models)}  {words.line(model)}: {sending.outcome(trial)}")
+            if ended.category == NEVER:
+                return f"an answer named {NEVER}, which is never sent again"
+            failing = failing + 1 if _result(trial) == "failed" else 0
             if failing == FAILURES:
-                return f"{FAILURES} requests in a row failed ({trials[-1].why})"
+                return f"{FAILURES} requests in a row failed ({trial.why})"
     except KeyboardInterrupt:
-        return "interrupted"
+        return sending.INTERRUPTED
     return None
 
 

@@ -2,7 +2,8 @@
 
 import os
 import sys
-from collections.abc import Iterator
+import time
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
@@ -29,6 +30,7 @@ _LEFT_OUT = {
     "fallback_credit_token": "the fallback credit token, which was good once",
     "resumption": "resumption, whose token was good once",
 }
+INTERRUPTED = "interrupted"
 
 upstream_option = click.option("--upstream", metavar="URL", help="The API to send it to.  [the setting upstream]")
 yes_option = click.option("--yes", is_flag=True, help="Do not ask before sending.")
@@ -69,6 +71,7 @@ def opened(in_force: "InForce", name: str) -> "Iterator[tuple[Store, Refusal]]":
 
 def stored(store: "Store", refusal: "Refusal") -> bytes:
     """The request that was declined. Raises ``Failed`` where it cannot be sent again, and StoreError where it is not stored."""
+    from proxy.core.segment import string
     from proxy.core.verbatim import members
 
     body = store.body(refusal.id)
@@ -76,7 +79,7 @@ def stored(store: "Store", refusal: "Refusal") -> bytes:
         found = members(body.decode())
     except (ValueError, RecursionError) as error:
         raise Failed("the stored request is no JSON that could be read for certain: it cannot be sent again") from error
-    if "thread" in found and found["thread"].value is not None:
+    if "thread" in found and string(found["thread"].value, "type") == "continue":
         raise Failed("the request continues a thread and carries no history: it cannot be sent again")
     for name, kind in (("model", str), ("messages", list)):
         if name not in found or not isinstance(found[name].value, kind):
@@ -147,16 +150,46 @@ def _unencrypted(url: str) -> Iterator[str]:
         yield "The credentials would go there unencrypted (http)."
 
 
-def trial(
-    refusal: "Refusal", at: float, purpose: "Purpose", model: str, ended: "Ended", left_out: list[str]
-) -> "Trial":
-    """The record of one request that was sent again."""
-    from proxy.core.stamps import stamp
-    from schemas.records import Trial
+def judged_correct(store: "Store", refusal: "Refusal") -> bool:
+    """Whether a person judged this refusal correct, or another one of the same content or incident."""
+    from schemas.labels import Verdict
 
-    return Trial(
-        refusal_id=refusal.id, at=stamp(at), purpose=purpose, model=model, left_out=left_out, **ended._asdict()
-    )
+    incident = refusal.incident_id or refusal.id
+    return refusal.verdict == Verdict.CORRECT or store.judged_correct(refusal.asked, incident)
+
+
+@dataclass
+class Sending:
+    """Sends for one refusal, one request after the other, and keeps a record of each."""
+
+    store: "Store"
+    refusal: "Refusal"
+    way: "Resender"
+    purpose: "Purpose"
+    trials: "list[Trial]" = field(default_factory=list)
+    """All that were sent, in order."""
+
+    def send(self, body: bytes, model: str, left_out: Sequence[str] = (), *, early: bool = False) -> "Ended":
+        """As ``Resender.send``. What is interrupted may have been taken, so it is recorded as cut before KeyboardInterrupt goes on."""
+        from proxy.resend import Ended
+        from schemas.labels import Result
+
+        at = time.time()
+        try:
+            ended = self.way.send(body, early=early)
+        except KeyboardInterrupt:
+            self._keep(at, model, Ended(Result.CUT, why=INTERRUPTED), left_out)
+            raise
+        self._keep(at, model, ended, left_out)
+        return ended
+
+    def _keep(self, at: float, model: str, ended: "Ended", left_out: Sequence[str]) -> None:
+        from proxy.core.stamps import stamp
+        from schemas.records import Trial
+
+        facts = ended._asdict() | {"refusal_id": self.refusal.id, "purpose": self.purpose, "left_out": list(left_out)}
+        self.trials.append(Trial(at=stamp(at), model=model, **facts))
+        recorded(self.store, self.trials[-1])
 
 
 def recorded(store: "Store", one: "Trial") -> None:

@@ -7,7 +7,11 @@ so far is the answer, with its last acceptance confirmed as well: for that some 
 
 A classifier need not be deterministic. The same body is sent again only to find that out; two answers to one body end the search: it is not
 settled. One that declines at random seven times in ten declines three times in a row often enough; before it is said that a request
-is declined whatever is left out, ``SURE`` equal answers are asked for (0.7 ** 12 = 0.014).
+is declined whatever is left out, ``SURE`` equal answers are asked for (0.7 ** 12 = 0.014). Where it is declined, or rejected, even without all that can be
+left out, what is left may be too little: then the parts are left out one by one.
+
+No search helps to find the boundary of a category in ``NEVER``: an answer that names one ends it, and nothing is found. An answer that is let go when
+it has begun was not declined before output; that is then what is said of it, and not that it was accepted.
 """
 
 from collections.abc import Callable, Collection, Generator, Iterable, Mapping, Sequence
@@ -19,6 +23,8 @@ from proxy.core.ddmin import Search as Ddmin
 from proxy.core.ddmin import smallest
 from proxy.core.reduction import Reduction
 
+NEVER = ("general_harms", "bio", "reasoning_extraction")
+"""Categories whose boundary demur does not help to find."""
 SURE = 12
 FAILURES = 3
 """How many requests may fail one after the other, before no more are sent."""
@@ -32,7 +38,11 @@ class Said(Enum):
     REJECTED = "rejected"
     """The API did not take it, as a body (a 4xx): the same body would be rejected again."""
     FAILED = "failed"
-    """Nobody knows: busy, cut off, not reached."""
+    """Nobody knows: overloaded, cut off, not reached."""
+    CLOSED = "closed"
+    """Whatever is sent now, it would not be answered: a rate limit, credentials that are not accepted."""
+    BARRED = "barred"
+    """Declined as one of ``NEVER``."""
 
 
 class Ask(NamedTuple):
@@ -40,6 +50,7 @@ class Ask(NamedTuple):
 
     body: bytes
     left_out: list[str]
+    """As ``Finding.parts``; and the thinking, which goes with whatever else does."""
 
 
 class Finding(NamedTuple):
@@ -55,7 +66,13 @@ class Finding(NamedTuple):
     asked: int
     """of how many answers;"""
     accepted: int
-    """and how often it was accepted without these parts."""
+    """and how often it was accepted without exactly these parts,"""
+    answered: int
+    """of how many answers."""
+    thinking: list[str]
+    """What of the thinking was left out beside these parts, in paths: all of it, as the API takes nothing else."""
+    begun: bool
+    """Whether answers were let go when they had begun: then accepted means no more than not declined before output."""
 
 
 class Left(NamedTuple):
@@ -110,22 +127,31 @@ def runs(numbers: Iterable[int]) -> list[str]:
     return [str(first) if first == last else f"{first}-{last}" for first, last in found]
 
 
-def locate(reduction: Reduction, new: Collection[str] = (), *, limit: int, repeat: int) -> Search:
-    """``new``: the paths that were not in the last accepted request. ``limit``: of requests; ``repeat``: of one and the same."""
-    return _Location(reduction, new, limit, max(1, min(repeat, limit))).run()
+def passed(begun: bool) -> str:
+    """What may be said of a request that was not declined. ``begun``: as in ``Finding``."""
+    return "not declined before output" if begun else "accepted"
+
+
+def locate(reduction: Reduction, new: Collection[str] = (), *, limit: int, repeat: int, begun: bool = False) -> Search:
+    """``new``: the paths that were not in the last accepted request. ``limit``: of requests; ``repeat``: of one and the same.
+
+    ``begun``: as in ``Finding``.
+    """
+    return _Location(reduction, new, limit, max(1, min(repeat, limit)), begun=begun).run()
 
 
 class _Location:
     """``_tally``: how often each body was accepted, and how often declined. ``_best``: the least without which it was accepted."""
 
-    def __init__(self, reduction: Reduction, new: Collection[str], limit: int, repeat: int) -> None:
-        self._reduction, self._limit, self._repeat = reduction, limit, repeat
+    def __init__(self, reduction: Reduction, new: Collection[str], limit: int, repeat: int, *, begun: bool) -> None:
+        self._reduction, self._limit, self._repeat, self._begun = reduction, limit, repeat, begun
         thought = [part for part in reduction.parts if part.paths == reduction.thinking]
         others = [part for part in reduction.parts if part.paths != reduction.thinking]
         suspect = [part for part in others if not set(new).isdisjoint(part.paths)]
         self._parts = [*thought, *suspect, *(part for part in others if part not in suspect)]
         self._first = len(thought) + len(suspect) if suspect else 0
         self._kept_back = self._sent = self._failing = 0
+        self._taken = False  # whether the API has answered a reduced request
         self._tally: dict[bytes, list[int]] = {reduction.body: [0, 0]}
         self._best: Left | None = None
 
@@ -140,15 +166,16 @@ class _Location:
         except InterruptedSearchError:
             why, settled = "it was interrupted", False
         parts = self._best or Left()
-        accepted = self._tally[self._body(parts)][0] if self._best else 0
-        declined = self._tally[self._reduction.body]
-        return Finding(parts.named(), settled, why, self._sent, declined[1], sum(declined), accepted)
+        whole, rest = self._tally[self._reduction.body], self._counts(parts) if self._best else [0, 0]
+        thinking = self._thinking(parts) if self._best else []
+        named = parts.named()
+        return Finding(named, settled, why, self._sent, whole[1], sum(whole), rest[0], sum(rest), thinking, self._begun)
 
     def _as_it_is(self) -> _Asking[None]:
         yield from self._repeated(Left(), self._repeat)
         if accepted := self._tally[self._reduction.body][0]:
             times = f"{accepted} of {accepted} times" if accepted > 1 else "when it was asked once"
-            raise _EndError(f"it was accepted today, {times}: there is nothing to locate", settled=True)
+            raise _EndError(f"it was {passed(self._begun)} today, {times}: there is nothing to locate", settled=True)
 
     def _searched(self) -> _Asking[str | None]:
         """Why it could not be narrowed to the end; None where it was."""
@@ -164,13 +191,11 @@ class _Location:
         return why
 
     def _narrowed(self) -> _Asking[None]:
-        everything = self._without_parts(range(len(self._parts)))
         search = smallest([part.lines for part in self._parts], first=self._first)
         found: frozenset[int] | None = yield from self._led(search, self._without_parts)
         if found is None:
-            yield from self._never(everything)
-        else:
-            yield from self._by_lines(self._without_parts(found).paths)
+            found = yield from self._singly(self._without_parts(range(len(self._parts))))
+        yield from self._by_lines(self._without_parts(found).paths)
 
     def _by_lines(self, paths: Sequence[str]) -> _Asking[None]:
         lines = [(path, n) for path in paths for n in range(1, len(self._reduction.texts(path)) + 1)]
@@ -199,20 +224,33 @@ class _Location:
             value: frozenset[int] | None = found.value
             return value
 
-    def _never(self, everything: Left) -> _Asking[None]:
-        """Nothing that can be left out is enough."""
+    def _singly(self, everything: Left) -> _Asking[frozenset[int]]:
+        """One part that is enough, where all of them are not."""
         if not self._parts:
             raise _EndError("nothing of it can be left out", settled=True)
-        whole, rest = self._tally[self._reduction.body], self._tally[self._body(everything)]
-        if rest == _REJECTED:
-            raise _EndError("the API rejects the request without all that can be left out", settled=False)
+        rest, tried = self._counts(everything), 0
+        if rest != _REJECTED:
+            yield from self._repeated(everything, self._repeat)
+        with suppress(_SpentError):
+            for n in range(len(self._parts)):
+                if (yield from self._is_accepted(self._without_parts([n]))):
+                    return frozenset({n})
+                tried += 1
         self._kept_back = 0
-        yield from self._repeated(everything, SURE - whole[1])
+        if rest != _REJECTED:
+            equal = sum(counts[1] for counts in self._tally.values() if counts != _REJECTED)
+            yield from self._repeated(everything, rest[1] + SURE - equal)
+        raise _EndError(self._never(rest, tried), settled=rest != _REJECTED)
+
+    def _never(self, rest: list[int], tried: int) -> str:
+        """That nothing that can be left out was enough: not without all of it, nor without single parts."""
         n = len(self._parts)
-        raise _EndError(
-            f"it was declined {rest[1]} of {rest[1]} times even without all the {n} parts that can be left out: what it is"
-            " declined for is not in them, or it is declined whatever it says",
-            settled=True,
+        how = "the API rejects it" if rest == _REJECTED else f"it was declined {rest[1]} of {rest[1]} times"
+        each = "each of them" if tried == n else f"{tried} of them"
+        singly = f", and to leave out {each} singly was not enough" if tried and n > 1 else ""
+        return (
+            f"{how} without all the {n} parts that can be left out{singly}: what it is declined for may be in what always stays, or in"
+            " several parts, or a request without so much may be declined for that"
         )
 
     def _repeated(self, left: Left, times: int) -> _Asking[None]:
@@ -235,23 +273,39 @@ class _Location:
         while said is Said.FAILED:
             if self._sent >= self._limit - self._kept_back:
                 raise _SpentError
-            said = yield Ask(self._body(left), left.named())
             self._sent += 1
-            self._failing = self._failing + 1 if said in (Said.FAILED, Said.REJECTED) else 0
-            if said is Said.REJECTED and not left.named():
-                raise _EndError("the API rejects the request as it stands", settled=False)
-            if self._failing == FAILURES:
-                raise _EndError(f"{FAILURES} requests in a row failed", settled=False)
+            said = yield Ask(self._body(left), [*left.named(), *self._thinking(left)])
+            self._go_on(said, left, counts)
         if said is Said.REJECTED:
             counts[:] = counts if any(counts) else _REJECTED
         else:
             counts[said is Said.DECLINED] += 1
+            self._taken = self._taken or bool(left.named())
         if all(counts):
             accepted, declined = counts
             raise _EndError(
-                f"one and the same request was declined {declined} and accepted {accepted} of {accepted + declined} times",
+                f"one and the same request was declined {declined} and {passed(self._begun)} {accepted} of {accepted + declined} times",
                 settled=False,
             )
+
+    def _go_on(self, said: Said, left: Left, counts: list[int]) -> None:
+        """Ends the search where nothing more is to be sent after this. That a new body is rejected tells of that body, once one was taken."""
+        if said is Said.BARRED:
+            self._best = None
+            counts[1] += 1
+            raise _EndError(f"an answer named a category that is not searched ({', '.join(NEVER)})", settled=False)
+        if said is Said.CLOSED:
+            raise _EndError("no more was sent, as nothing would be answered now", settled=False)
+        if said is Said.REJECTED and not left.named():
+            raise _EndError("the API rejects the request as it stands", settled=False)
+        fails = said is Said.FAILED or (said is Said.REJECTED and (any(counts) or not self._taken))
+        self._failing = self._failing + 1 if fails else 0
+        if self._failing == FAILURES:
+            raise _EndError(f"{FAILURES} requests in a row failed", settled=False)
+
+    def _thinking(self, left: Left) -> list[str]:
+        """What of the thinking goes with what is left out."""
+        return [path for path in self._reduction.thinking if path not in left.paths] if left.named() else []
 
     def _counts(self, left: Left) -> list[int]:
         return self._tally.setdefault(self._body(left), [0, 0])

@@ -8,7 +8,7 @@ by itself. What is left stands in its old bytes. The rules, from Anthropic's ref
 - Thinking is bound to all that stood before it, and may only be left out from an end. So without anything else all of it goes; it is a part
   of its own, which may be the only one to go. Where ``thinking`` is of type ``enabled`` it stays instead: such models do not look at what it is
   bound to, but need it before a call.
-- A tool that is still called, or named, keeps its name and loses its description and schema. Tools of Anthropic's own, which have no text, stay.
+- A tool that is still called, or named, keeps its name and loses its description, its schema and ``strict``, which asks for more of a schema. Tools of Anthropic's own, which have no text, stay.
 - The attribution block stays as it is, first and alone.
 
 Parts can be searched further by the lines of their texts: a run of lines that is left out leaves a placeholder. Lines are numbered from 1, through
@@ -26,6 +26,7 @@ from proxy.core.verbatim import Value, items, members, spliced
 THOUGHT = ("thinking", "redacted_thinking")
 
 _ATTRIBUTION = "x-anthropic-billing-header"
+_DESCRIBING = ("description", "input_schema", "input_examples", "strict")
 
 
 class Part(NamedTuple):
@@ -271,7 +272,7 @@ def _is_described(block: Block) -> bool:
 
 def _stub(tool: dict[str, Any]) -> dict[str, Any]:
     """A tool of which only the name is left, and how it is treated."""
-    kept = {key: member for key, member in tool.items() if key not in ("description", "input_schema", "input_examples")}
+    kept = {key: member for key, member in tool.items() if key not in _DESCRIBING}
     return {**kept, "description": PLACEHOLDER, "input_schema": {"type": "object"}}
 
 

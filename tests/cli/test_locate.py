@@ -11,14 +11,16 @@ from typing import Any
 import pytest
 from click.testing import Result
 
-from answers import MID
+from answers import DETAILS, MID, REFUSAL, block, delta, end, start, stop
 from commands import ESCAPES, declined, demur, fails, keep, lines, objects, posix
 from declining import Declining, planted
 from e2e_process import DEMUR, in_thread
+from proxy.judgements import judge
 from proxy.store import Store
-from proxy.trials import located, trials
+from proxy.trials import add_trial, located, trials
 from schemas.labels import Kind, Verdict
-from schemas.records import Entry
+from schemas.labels import Result as Ending
+from schemas.records import Attempt, Entry, Judgement, Trial
 
 KEY = "sk-ant-api03-located"
 FOUND = "messages[6].content[0]"
@@ -72,7 +74,8 @@ def test_the_planted_line_is_named_with_its_place_and_never_shown(db: Path, api:
     result = locate(db, api)
     printed = lines(result)
     assert f"{FOUND}, line 12: tool_result of Read" in result.stdout
-    assert "Without this part it was accepted 3 of 3 times." in printed
+    assert "Without this part it was not declined before output 3 of 3 times." in printed
+    assert "it was accepted" not in result.stdout
     assert "As it stands it was declined 3 of 3 times." in printed
     assert "candidate" in result.stdout
     assert f"{len(api.bodies)} requests to claude-opus-5" in result.stdout
@@ -87,7 +90,7 @@ def test_the_plan_comes_first(db: Path, api: Declining) -> None:
     plan, _, _ = printed.partition(" 1/20 ")
     for fact in (
         "requests 20 at most, one after the other: as it stands, 3 times at most, then without some of its 7 parts",
-        "answers let go as soon as they begin",
+        "answers let go as soon as a text or a call has begun: then it was not declined before output",
         "It costs money. To send again what was declined might count against the account.",
         "Its attribution block has a checksum (cch)",
     ):
@@ -107,7 +110,7 @@ def test_in_300_kb_it_is_found_within_the_cap_and_every_body_is_valid(db: Path, 
     (part,) = found["parts"]
     assert (part["path"], part["lines"], part["label"], part["tool"]) == (FOUND, [12, 12], "tool_result", "Read")
     assert "content" not in part
-    assert (found["settled"], found["declined"], found["asked"], found["accepted"]) == (True, 3, 3, 3)
+    assert [found[name] for name in ("settled", "declined", "asked", "accepted", "answered")] == [True, 3, 3, 3, 3]
     assert found["sent"] == len(api.bodies) <= 24
 
 
@@ -117,7 +120,10 @@ def test_it_is_on_record_with_each_request(db: Path, api: Declining) -> None:
     with Store.open(db) as store:
         (found,) = located(store, entry.refusals[0].id)
         sent = trials(store, entry.refusals[0].id)
-    assert (found.parts, found.settled, found.trials, found.why) == ([f"{FOUND}:12"], True, len(api.bodies), None)
+    assert (found.parts, found.settled, found.trials) == ([f"{FOUND}:12"], True, len(api.bodies))
+    assert found.why == (
+        "without this part it was not declined before output 3 of 3 times; as it stands it was declined 3 of 3 times"
+    )
     assert [trial.purpose for trial in sent] == ["locate"] * len(api.bodies)
     assert [trial.left_out for trial in sent[:3]] == [[], [], []]
     assert [(trial.outcome, trial.left_out) for trial in sent[-2:]] == [("answered", [f"{FOUND}:12"])] * 2
@@ -136,7 +142,7 @@ def test_what_is_accepted_today_is_said(db: Path) -> None:
     recorded(db)
     with in_thread(Declining(lambda _: False)) as api:
         result = locate(db, api)
-    assert lines(result)[-2] == "It was accepted today, 3 of 3 times: there is nothing to locate."
+    assert lines(result)[-2] == "It was not declined before output today, 3 of 3 times: there is nothing to locate."
     assert len(api.bodies) == 3
 
 
@@ -144,8 +150,8 @@ def test_what_is_declined_whatever_is_left_out_is_said(db: Path) -> None:
     recorded(db)
     with in_thread(Declining(lambda _: True)) as api:
         (found,) = objects(locate(db, api, "--json"))
-    assert (found["parts"], found["settled"], len(api.bodies)) == ([], True, 12)
-    assert "even without all the 7 parts" in found["why"]
+    assert (found["parts"], found["settled"], len(api.bodies)) == ([], True, 13)
+    assert "without all the 7 parts that can be left out, and to leave out each of them singly" in found["why"]
     assert api.faults == []
 
 
@@ -155,7 +161,8 @@ def test_answers_that_differ_are_not_settled_and_said_with_their_numbers(db: Pat
     with in_thread(Declining(lambda _: next(answers))) as api:
         result = locate(db, api)
     said = " ".join(lines(result))
-    assert "This could not be settled. One and the same request was declined 2 and accepted 1 of 3 times." in said
+    differed = "One and the same request was declined 2 and not declined before output 1 of 3 times."
+    assert f"This could not be settled. {differed}" in said
     with Store.open(db) as store:
         (found,) = located(store, store.find("last").id)
     assert (found.settled, found.parts, found.trials) == (False, [], 3)
@@ -177,8 +184,12 @@ def test_an_answer_is_read_to_its_end_unless_it_was_declined_before_output(
 
 def test_a_request_without_stream_is_searched_too(db: Path, api: Declining) -> None:
     recorded(db, session(stream=False))
-    (found,) = objects(locate(db, api, "--json"))
+    result = locate(db, api, "--json")
+    (found,) = objects(result)
     assert [part["path"] for part in found["parts"]] == [FOUND]
+    assert found["begun"] is False
+    assert "let go" not in result.stderr
+    assert "Without this part it was accepted 3 of 3 times." in lines(locate(db, api))
 
 
 @pytest.mark.parametrize(
@@ -207,6 +218,168 @@ def test_what_a_person_judged_correct_elsewhere_is_not_searched_either(db: Path,
     assert api.bodies == []
 
 
+def test_what_another_author_judged_correct_is_not_searched(db: Path, api: Declining) -> None:
+    entry = recorded(db)
+    with Store.open(db) as store:
+        for author, verdict in (("ann", Verdict.CORRECT), ("bob", Verdict.UNSURE)):
+            judge(store, Judgement(refusal_id=entry.refusals[0].id, at="x", author=author, verdict=verdict))
+    assert "judged a refusal of this content correct" in fails(locate(db, api))
+
+
+def test_what_is_judged_correct_in_its_incident_is_not_searched_where_its_words_are_not_known(
+    db: Path, api: Declining
+) -> None:
+    first = recorded(db, verdict=Verdict.CORRECT)
+    keep(db, declined(session(), at=1_795_444_999.0, request_id="req_2"))
+    with Store.open(db) as store, store.transaction() as connection:
+        connection.execute("update refusals set asked = null, incident_id = ?", [first.refusals[0].id])
+    assert "judged a refusal of this content correct" in fails(locate(db, api))
+    assert api.bodies == []
+
+
+@pytest.mark.parametrize("category", ["general_harms", "bio", "reasoning_extraction"])
+@pytest.mark.parametrize("where", ["attempt", "trial", "asked", "incident"])
+def test_what_was_declined_as_a_barred_category_anywhere_is_not_searched(
+    db: Path, api: Declining, category: str, where: str
+) -> None:
+    entry = declined(session())
+    name = entry.refusals[0].id
+    if where == "attempt":
+        entry.attempts = [Attempt(n=1, by="demur", model="m", outcome=Ending.REFUSED, category=category)]
+    keep(db, entry)
+    if where == "trial":
+        with Store.open(db) as store:
+            add_trial(
+                store,
+                Trial(refusal_id=name, at="x", purpose="replay", model="m", outcome=Ending.REFUSED, category=category),
+            )
+    if where in ("asked", "incident"):
+        keep(db, declined(session(1), REFUSAL.replace(b"cyber", category.encode()), at=1_795_444_111.0))
+        change = "asked = null, incident_id = ?" if where == "incident" else "asked = ?, incident_id = null"
+        with Store.open(db) as store, store.transaction() as connection:
+            connection.execute(f"update refusals set {change}", [name])
+    said = fails(locate(db, api))
+    assert f"what is declined as {category} is not searched, and this content was" in said
+    assert api.bodies == []
+
+
+@pytest.mark.parametrize("category", ["general_harms", "bio", "reasoning_extraction"])
+def test_an_answer_that_names_a_barred_category_ends_it_with_no_parts(db: Path, category: str) -> None:
+    for name, least in (("one.db", 1), ("two.db", 8)):
+        recorded(db.with_name(name))
+        with in_thread(Declining(planted)) as api:
+            api.rule = barring(api, category, least)
+            result = locate(db.with_name(name), api, "--content")
+        assert len(api.bodies) == least
+        assert "An answer named a category that is not searched" in result.stdout
+        assert not [word for word in ("PLANTED", f"{FOUND}, line", "Without this part") if word in result.output]
+        with Store.open(db.with_name(name)) as store:
+            (found,) = located(store, store.find("last").id)
+        assert (found.parts, found.settled) == ([], False)
+        with in_thread(Declining(planted)) as api:
+            assert f"what is declined as {category} is not searched" in fails(locate(db.with_name(name), api))
+            assert api.bodies == []
+
+
+def barring(api: Declining, category: str, at: int) -> Any:
+    """Declines by the planted line; from this request on as another category."""
+
+    def rule(body: bytes) -> bool:
+        if len(api.bodies) >= at:
+            api.refusal = REFUSAL.replace(b"cyber", category.encode())
+            return True
+        return planted(body)
+
+    return rule
+
+
+BEHIND_THINKING = (
+    start()
+    + block(0, type="thinking", thinking="", signature="")
+    + delta(0, "Hm.")
+    + stop(0)
+    + end("refusal", stop_details=DETAILS)
+)
+
+
+def test_what_is_declined_behind_its_thinking_is_not_called_accepted(db: Path) -> None:
+    recorded(db, stage="before_output")
+    with in_thread(Declining(lambda _: True)) as api:
+
+        def rule(body: bytes) -> bool:
+            api.refusal = REFUSAL if planted(body) else BEHIND_THINKING
+            return True
+
+        api.rule = rule
+        (found,) = objects(locate(db, api, "--json"))
+    assert (found["parts"], found["accepted"]) == ([], 0)
+
+
+def test_numbers_are_those_of_exactly_that_body(db: Path) -> None:
+    recorded(db)
+    seen: dict[bytes, int] = {}
+
+    def rule(body: bytes) -> bool:
+        seen[body] = seen.get(body, 0) + 1
+        return planted(body) or seen[body] == 3
+
+    with in_thread(Declining(rule)) as api:
+        result = locate(db, api)
+    assert "Without this part it was not declined before output 2 of 3 times." in lines(result)
+    with Store.open(db) as store:
+        (found,) = located(store, store.find("last").id)
+    assert (found.why or "").startswith("without this part it was not declined before output 2 of 3 times; as it")
+
+
+def test_that_all_thinking_goes_is_said_before_and_after_and_on_each_record(db: Path, api: Declining) -> None:
+    body = session()
+    thought = b'{"type": "thinking", "thinking": "Hm.", "signature": "c2ln"}, '
+    entry = recorded(db, body.replace(b'{"type": "tool_use"', thought + b'{"type": "tool_use"'))
+    result = locate(db, api, "--max-requests", 40)
+    said = " ".join(result.stdout.split())
+    assert "All its thinking (4 blocks) is left out of every request that anything is left out of" in said
+    assert "All thinking (4 blocks) was left out with it" in said
+    shown = " ".join(demur("show", "last", db=db).stdout.split())
+    assert "all thinking (4 blocks) was left out with it" in shown
+    thoughts = {f"messages[{n}].content[0]" for n in (1, 3, 5, 7)}
+    with Store.open(db) as store:
+        sent = trials(store, entry.refusals[0].id)
+    assert [set(trial.left_out) >= thoughts for trial in sent] == [b'"thinking"' not in body for body in api.bodies]
+    assert {len(trial.left_out) for trial in sent[:3]} == {0}
+
+
+def test_rejected_steps_are_told_in_the_result(db: Path) -> None:
+    recorded(db)
+    with in_thread(Declining(planted, statuses=(200, 200, 200, 400))) as api:
+        result = locate(db, api, "--max-requests", 40)
+    assert "1 request did not get an answer: HTTP 400." in " ".join(result.stdout.split())
+    with Store.open(db) as store:
+        assert "1 request did not get an answer: HTTP 400" in (located(store, store.find("last").id)[0].why or "")
+
+
+def test_a_rate_limit_ends_it_and_what_is_known_by_then_is_told(db: Path) -> None:
+    recorded(db)
+    with in_thread(Declining(planted, statuses=(200,) * 6 + (429,) * 9)) as api:
+        result = locate(db, api)
+    assert len(api.bodies) == 7
+    said = " ".join(result.stdout.split())
+    assert "1 request did not get an answer: rate limited (HTTP 429)." in said
+    assert "This could not be settled. No more was sent, as nothing would be answered now." in said
+
+
+def test_a_request_that_begins_a_thread_carries_its_history(db: Path, api: Declining) -> None:
+    recorded(db, session(thread={"type": "create"}))
+    assert FOUND in locate(db, api).stdout
+    recorded(db.with_name("two.db"), session(thread={"type": "continue", "previous_message_id": "msg_1"}))
+    assert "carries no history" in fails(locate(db.with_name("two.db"), api))
+
+
+def test_an_upstream_that_is_no_url_is_told_in_one_line(db: Path) -> None:
+    recorded(db)
+    said = fails(demur("locate", "last", "--yes", "--upstream", "http://[::1", db=db, ANTHROPIC_API_KEY=KEY))
+    assert "is not a URL" in said
+
+
 def test_what_cannot_be_searched_is_told_in_one_line(db: Path, api: Declining) -> None:
     recorded(db, b'{"model": "m", "messages": [3]}')
     assert "cannot be taken apart for certain" in fails(locate(db, api))
@@ -231,12 +404,17 @@ def test_where_no_request_is_answered_it_has_failed(db: Path) -> None:
     with in_thread(Declining(planted, statuses=(429,) * 9)) as api:
         result = locate(db, api)
     assert result.exit_code == 1
-    assert len(api.bodies) == 3
+    assert len(api.bodies) == 1
+    assert "rate limited (HTTP 429)" in result.stdout
+    with in_thread(Declining(planted, statuses=(529,) * 9)) as api:
+        result = locate(db, api)
+    assert (result.exit_code, len(api.bodies)) == (1, 3)
+    assert "3 requests did not get an answer: overloaded (HTTP 529) (3 times)." in result.stdout
     assert "This could not be settled. 3 requests in a row failed." in result.stdout
     with in_thread(Declining(planted, statuses=(401,) * 9)) as api:
         result = locate(db, api)
     assert (result.exit_code, len(api.bodies)) == (1, 1)
-    assert "the credentials were not accepted (HTTP 401)" in result.stdout
+    assert "1 request did not get an answer: the credentials were not accepted (HTTP 401)." in result.stdout
 
 
 def test_two_parts_are_both_named(db: Path, api: Declining) -> None:
@@ -244,7 +422,7 @@ def test_two_parts_are_both_named(db: Path, api: Declining) -> None:
     result = locate(db, api, "--max-requests", 60)
     assert "messages[0].content[0]: user_text" in result.stdout
     assert f"{FOUND}, line 12: tool_result of Read" in result.stdout
-    assert "Without these 2 parts it was accepted 3 of 3 times." in lines(result)
+    assert "Without these 2 parts it was not declined before output 3 of 3 times." in lines(result)
 
 
 def test_names_of_others_cannot_drive_a_terminal(db: Path) -> None:
@@ -275,4 +453,6 @@ def test_ctrl_c_concludes_from_what_it_has(db: Path) -> None:
     assert "This could not be settled. It was interrupted." in stdout
     with Store.open(db) as store:
         (found,) = located(store, store.find("last").id)
-        assert len(trials(store, found.refusal_id)) == found.trials == 5
+        sent = trials(store, found.refusal_id)
+    assert len(sent) == found.trials == 6
+    assert (sent[-1].outcome, sent[-1].why) == ("cut", "interrupted")

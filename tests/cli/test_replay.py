@@ -11,13 +11,16 @@ from typing import Any
 import pytest
 from click.testing import Result
 
+from answers import REFUSAL
 from commands import ESCAPES, declined, demur, fails, keep, lines, objects, posix, request
 from declining import Declining
 from e2e_process import DEMUR, in_thread
 from proxy.cli.evidence import lines as told
 from proxy.store import Store
-from proxy.trials import trials
-from schemas.records import Entry, Located, Trial
+from proxy.trials import add_trial, categories, trials
+from schemas.labels import Result as Ending
+from schemas.labels import Verdict
+from schemas.records import Attempt, Entry, Located, Trial
 
 KEY = "sk-ant-api03-replayed"
 A, B = "claude-opus-5", "claude-opus-4-8"
@@ -145,7 +148,7 @@ def test_what_cannot_be_sent_faithfully_is_said_and_left_out(
 @pytest.mark.parametrize(
     ("body", "why"),
     [
-        (request(thread={"type": "continue", "id": "t"}), "the request continues a thread"),
+        (request(thread={"type": "continue", "previous_message_id": "t"}), "the request continues a thread"),
         (b'{"messages": []}', "the stored request has no model"),
         (b'{"model": "m"}', "the stored request has no messages"),
         (b"no JSON", "is no JSON"),
@@ -155,6 +158,92 @@ def test_what_cannot_be_sent_faithfully_is_said_and_left_out(
 def test_a_request_that_cannot_be_sent_again_is_told_in_one_line(db: Path, body: bytes, why: str) -> None:
     recorded(db, body)
     assert why in fails(replay(db, None, "--model", A, "--yes"))
+
+
+@pytest.mark.parametrize("thread", [{"type": "create"}, None])
+def test_a_request_that_begins_a_thread_carries_its_history_and_is_sent(
+    db: Path, api: Declining, thread: object
+) -> None:
+    recorded(db, request(max_tokens=9, thread=thread))
+    lines(replay(db, api, "--model", A, "--yes"))
+    assert api.bodies == [request(max_tokens=9, thread=thread)]
+
+
+@pytest.mark.parametrize("where", ["refusal", "attempt", "trial", "incident"])
+def test_reasoning_extraction_is_never_sent_again(db: Path, api: Declining, where: str) -> None:
+    named(db, "reasoning_extraction", where)
+    said = fails(replay(db, api, "--model", A, "--yes"))
+    assert "what is declined as reasoning_extraction is never sent again" in said
+    assert api.bodies == []
+
+
+@pytest.mark.parametrize("category", ["general_harms", "bio"])
+@pytest.mark.parametrize("where", ["refusal", "attempt", "trial", "incident"])
+def test_what_was_declined_as_a_harm_is_sent_again_after_a_plain_warning(
+    db: Path, api: Declining, category: str, where: str
+) -> None:
+    named(db, category, where)
+    printed = " ".join(" ".join(lines(replay(db, api, "--model", A, "--yes"))).split())
+    assert f"Warning: this content was declined as {category}. Send it again only if you are sure" in printed
+    assert len(api.bodies) == 1
+
+
+def named(db: Path, category: str, where: str) -> None:
+    """The last refusal is one of cyber; the API called its content something else as well."""
+    entry = recorded(db, category=category if where == "refusal" else "cyber")
+    name = entry.refusals[0].id
+    if where == "attempt":
+        entry.attempts = [Attempt(n=1, by="demur", model=B, outcome=Ending.REFUSED, category=category)]
+        keep(db.with_name("other.db"), entry)
+        db.with_name("other.db").replace(db)
+    if where == "trial":
+        one = Trial(refusal_id=name, at="x", purpose="replay", model=B, outcome=Ending.REFUSED, category=category)
+        with Store.open(db) as store:
+            add_trial(store, one)
+    if where == "incident":
+        keep(db, declined(request(3, "Other words."), REFUSAL.replace(b"cyber", category.encode()), at=1_795_444_111.0))
+        with Store.open(db) as store, store.transaction() as connection:
+            connection.execute("update refusals set asked = null, incident_id = ?", [name])
+
+
+def test_categories_are_those_of_the_same_words_and_incident_and_no_others(db: Path) -> None:
+    mine = recorded(db, asked="b2:mine", category="cyber")
+    keep(db, declined(BODY, REFUSAL.replace(b"cyber", b"bio"), at=1_795_111_111.0, request_id="req_2"))
+    with Store.open(db) as store:
+        with store.transaction() as connection:
+            connection.execute("update refusals set asked = id, incident_id = id")
+        assert categories(store, store.find(mine.refusals[0].id)) == {"cyber"}
+        with store.transaction() as connection:
+            connection.execute("update refusals set asked = 'b2:same'")
+        assert categories(store, store.find(mine.refusals[0].id)) == {"cyber", "bio"}
+
+
+def test_what_a_person_judged_correct_is_sent_again_after_a_plain_warning(db: Path, api: Declining) -> None:
+    recorded(db, verdict=Verdict.CORRECT)
+    printed = " ".join(" ".join(lines(replay(db, api, "--model", A, "--yes"))).split())
+    assert "Warning: a person judged a refusal of this content correct." in printed
+    assert len(api.bodies) == 1
+
+
+def test_an_answer_that_names_reasoning_extraction_is_the_last(db: Path) -> None:
+    recorded(db)
+    with in_thread(Declining(by_a, refusal=REFUSAL.replace(b"cyber", b"reasoning_extraction"))) as api:
+        result = replay(db, api, "--model", A, "--times", 5, "--yes")
+    assert (result.exit_code, len(api.bodies)) == (1, 1)
+    assert "an answer named reasoning_extraction, which is never sent again: 1 of 5 requests" in result.stderr
+
+
+@pytest.mark.parametrize("secret", ["planted-and-plain", "sk-ant-api03-" + "Zq9" * 30])
+def test_an_api_that_says_the_key_back_is_neither_shown_nor_recorded(db: Path, secret: str) -> None:
+    recorded(db)
+    echo = REFUSAL.replace(b"cyber", secret.encode())
+    with in_thread(Declining(by_a, refusal=echo)) as api:
+        for more in ([], ["--json"]):
+            result = replay(db, api, "--model", A, "--yes", *more, key=secret)
+            assert result.exit_code == 0
+            assert secret not in result.output
+            assert "[redacted:" in result.output
+    assert not [file for file in db.parent.iterdir() if file.is_file() and secret.encode() in file.read_bytes()]
 
 
 def test_what_was_not_stored_or_recorded_is_told_in_one_line(db: Path) -> None:
@@ -168,9 +257,10 @@ def test_without_credentials_or_anyone_to_ask_nothing_is_sent(db: Path, api: Dec
     recorded(db)
     assert "no credentials: set ANTHROPIC_API_KEY" in fails(replay(db, api, "--model", A, "--yes", key=""))
     assert "this would send 4 requests" in fails(replay(db, api, "--model", A, "--times", 4), code=2)
-    assert "not a URL" in fails(
-        demur("replay", "last", "--model", A, "--yes", "--upstream", "x", db=db, ANTHROPIC_API_KEY=KEY)
-    )
+    for url in ("x", "http://[::1"):
+        assert "not a URL" in fails(
+            demur("replay", "last", "--model", A, "--yes", "--upstream", url, db=db, ANTHROPIC_API_KEY=KEY)
+        )
     assert api.bodies == []
 
 
@@ -272,9 +362,9 @@ def test_ctrl_c_ends_it_and_what_was_done_is_recorded_and_shown(db: Path) -> Non
         child.append(start(db, slow))
         stdout, stderr = child[0].communicate(timeout=60)
     assert child[0].returncode == 1
-    assert "1 of 1" in stdout
-    assert stderr == "demur: interrupted: 1 of 9 requests were sent\n"
-    assert len(sent_again(db)) == 1
+    assert stdout.splitlines()[-1].split() == [A, "1", "of", "1", "0", "1", "cyber", "1"]
+    assert stderr == "demur: interrupted: 2 of 9 requests were sent\n"
+    assert [(trial.outcome, trial.why) for trial in sent_again(db)] == [("refused", None), ("cut", "interrupted")]
 
 
 def start(db: Path, api: Declining) -> subprocess.Popen[str]:
@@ -317,7 +407,11 @@ def test_show_has_lines_for_what_was_sent_again_and_located() -> None:
         refusal_id="r", at="2026-11-23T14:00:00.000Z", model=A, settled=True, parts=["system[1]:3"], trials=9
     )
     unsure = Located(refusal_id="r", at="x", model=A, settled=False, trials=3, why="it was interrupted")
-    said = "\n".join(told(sent, [found, unsure], 1000))
+    seen = Located(
+        refusal_id="r", at="x", model=A, settled=True, parts=["system[1]"], trials=5, why="without this part it was"
+    )
+    said = "\n".join(told(sent, [found, unsure, seen], 1000))
+    assert "5 requests (x): system[1]. Without this part it was. What was found is a candidate" in said
     assert f"sent again to {A}: declined 2 of 2 (cyber, none), 1 failed" in said
     assert f"sent again to {B}: declined 0 of 1 (" in said
     assert "9 requests" in said

@@ -138,6 +138,13 @@ def test_thinking_goes_with_whatever_else_goes_unless_the_model_needs_it() -> No
     assert b"Go on." in WHOLE.without(WHOLE.thinking)
 
 
+def test_of_a_strict_tool_that_is_still_called_the_name_is_left_and_is_not_strict() -> None:
+    schema = {"type": "object", "properties": {}, "additionalProperties": False}
+    strict = {"name": "Read", "description": "It reads.", "strict": True, "input_schema": schema}
+    sent = valid(Reduction(body(session(tools=[strict, tool("Bash")]))).without(("tools[0]",)))
+    assert sent["tools"][0] == {"name": "Read", "description": PLACEHOLDER, "input_schema": {"type": "object"}}
+
+
 def test_emptied_messages_go_in_pairs_and_one_that_must_stand_says_so() -> None:
     sent = valid(
         WHOLE.without(

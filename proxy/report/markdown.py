@@ -1,0 +1,190 @@
+"""A GitHub issue in the form of anthropics/claude-code's ``bug_report.yml`` and ``model_behavior.yml`` (read in November 2026).
+
+The headings are the labels of these forms, so that each part can be put into its field. All that is not ours stands in fences: there GitHub shows a
+placeholder as it is, notifies nobody, and follows no link. What only the person knows is left for the person.
+"""
+
+import re
+from collections.abc import Iterator
+
+from proxy.report import facts
+from proxy.report.pack import Event, Pack, judged_false
+
+YOURS = "(to be written by you"
+_TICKS = re.compile(r"`{3,}")
+
+
+def issue(made: Pack) -> str:
+    """By ``bug_report.yml``."""
+    return _document("[BUG]", made, _issue(made))
+
+
+def behavior(made: Pack) -> str:
+    """By ``model_behavior.yml``, whose own head says that it is not for API errors."""
+    return _document("[MODEL]", made, _behavior(made))
+
+
+def fenced(text: str) -> str:
+    """Within a fence that nothing in the text can end."""
+    longest = max((len(ticks) for ticks in _TICKS.findall(text)), default=2)
+    fence = "`" * (longest + 1)
+    return f"{fence}text\n{text}\n{fence}"
+
+
+def listed(told: Iterator[facts.Fact]) -> str:
+    """``Title: text`` on a line each."""
+    return "\n".join(f"{title}: {text}" for title, text in told)
+
+
+def _document(mark: str, made: Pack, parts: Iterator[tuple[str, str]]) -> str:
+    head = f"# {mark} {facts.title(made)}\n"
+    return "\n".join([head, *(f"### {title}\n\n{text}\n" for title, text in parts)])
+
+
+def _issue(made: Pack) -> Iterator[tuple[str, str]]:
+    yield (
+        "Preflight Checklist",
+        _ticks("I have searched existing issues", "This is a single bug report", "I am using the latest version"),
+    )
+    yield "What's Wrong?", fenced(listed(facts.summary(made)))
+    yield "What Should Happen?", _expected(made)
+    if texts := _explanations(made):
+        yield "Error Messages/Logs", texts
+    yield "Steps to Reproduce", _steps(made)
+    yield "Claude Model", _model(made)
+    yield (
+        "Is this a regression?",
+        "I don't know" if not made.pairs else "I don't know (another model accepted the same content, see below)",
+    )
+    if last := _last_accepted(made):
+        yield "Last Working Version", fenced(last)
+    yield from _surroundings(made)
+    yield "Terminal/Shell", _terminal(made)
+    yield "Additional Information", _additional(made)
+
+
+def _behavior(made: Pack) -> Iterator[tuple[str, str]]:
+    yield (
+        "Preflight Checklist",
+        _ticks("I have searched existing issues", "This report does NOT contain sensitive information"),
+    )
+    yield (
+        "Type of Behavior Issue",
+        "Claude refused a reasonable request" if judged_false(made) else "Other unexpected behavior",
+    )
+    yield (
+        "What You Asked Claude to Do",
+        f"{YOURS}: as much of it as you want to be public)" if not _excerpts(made) else _excerpts(made),
+    )
+    yield "What Claude Actually Did", fenced(listed(facts.summary(made)))
+    yield "Expected Behavior", _expected(made)
+    yield "Permission Mode", "I don't know / Not sure"
+    yield "Can You Reproduce This?", _reproducible(made)
+    yield "Steps to Reproduce", _steps(made)
+    yield "Claude Model", _model(made)
+    if texts := _explanations(made):
+        yield "Relevant Conversation", texts
+    yield "Impact", f"{YOURS}: Critical, High, Medium or Low)"
+    yield from _surroundings(made)
+    yield "Additional Context", _additional(made)
+
+
+def _ticks(*lines: str) -> str:
+    return "\n".join(f"- [ ] {line}" for line in lines)
+
+
+def _expected(made: Pack) -> str:
+    notes = list(dict.fromkeys(note for event in made.events for note in event.notes))
+    if notes:
+        return fenced("\n".join(notes))
+    return f"{YOURS}: one sentence on what the work was; `demur label ID --note` keeps it with the record)"
+
+
+def _explanations(made: Pack) -> str:
+    said = list(dict.fromkeys(facts.explanation(event) for event in made.events if event.explanation))
+    return fenced("\n\n".join(said)) if said else ""
+
+
+def _steps(made: Pack) -> str:
+    again = [line for event in made.events for line in facts.facts(event) if line[0] in ("Sent again", "Located")]
+    if again:
+        return fenced(listed(iter(dict.fromkeys(again))))
+    return f"{YOURS}, or: not tried. The request ids below name the requests themselves.)"
+
+
+def _reproducible(made: Pack) -> str:
+    again = [one for event in made.events for one in event.again]
+    if not again:
+        return "Haven't tried to reproduce"
+    declined, answered = sum(one.declined for one in again), sum(one.answered for one in again)
+    return (
+        "Sometimes (intermittent)"
+        if declined and answered
+        else "Yes, every time with the same prompt"
+        if declined
+        else "No, only happened once"
+    )
+
+
+def _model(made: Pack) -> str:
+    models = list(dict.fromkeys(event.model for event in made.events if event.model))
+    lines = {"opus": "Opus", "sonnet": "Sonnet", "haiku": "Haiku"}
+    named = {next((name for key, name in lines.items() if key in model), "Other") for model in models}
+    choice = named.pop() if len(named) == 1 else "Not sure / Multiple models"
+    return f"{choice}\n\n{fenced(', '.join(models) or 'not known')}"
+
+
+def _last_accepted(made: Pack) -> str:
+    last = max((event for event in made.events if event.last_accepted_at), key=lambda one: one.at, default=None)
+    if last is None:
+        return ""
+    return listed(line for line in facts.facts(last) if line[0] == "Last accepted request")
+
+
+def _surroundings(made: Pack) -> Iterator[tuple[str, str]]:
+    versions = list(dict.fromkeys(event.client_version for event in made.events if event.client_version))
+    yield "Claude Code Version", fenced(", ".join(versions) or "not known")
+    yield "Platform", _platform(made)
+    if made.system:
+        yield "Operating System", f"{made.system} (of the machine that this report was made on)"
+
+
+def _platform(made: Pack) -> str:
+    for event in made.events:
+        if (event.request_id or "").startswith("req_vrtx_"):
+            return "Google Vertex AI"
+        if "anthropic." in (event.model or ""):
+            return "AWS Bedrock"
+    return "Anthropic API"
+
+
+def _terminal(made: Pack) -> str:
+    if all((event.entrypoint or "").startswith("sdk") for event in made.events):
+        return "Non-interactive/CI environment"
+    return made.terminal or "Other"
+
+
+def _additional(made: Pack) -> str:
+    parts = [_event(event) for event in made.events]
+    parts += [f"The same content, {head}:\n\n{fenced(text)}" for head, text in facts.pairs(made)]
+    if texts := _excerpts(made):
+        parts.append(texts)
+    return "\n\n".join(
+        [*parts, "Made by demur from what it recorded on this machine. What was new is a candidate, never the cause."]
+    )
+
+
+def _event(event: Event) -> str:
+    told = listed(facts.facts(event))
+    if new := facts.candidates(event):
+        told += "\nNew since the last accepted request (candidates, strongest first):\n" + "\n".join(
+            f"  {line}" for line in new
+        )
+    return fenced(told)
+
+
+def _excerpts(made: Pack) -> str:
+    chosen = [one for event in made.events for one in event.excerpts]
+    return "\n\n".join(
+        f"Segment {one.n} ({one.kind}), chosen by the person who reports:\n\n{fenced(one.text)}" for one in chosen
+    )

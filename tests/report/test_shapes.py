@@ -1,0 +1,365 @@
+"""The facts in their shapes: what the templates ask for, and what no text of others can break out of."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+from msgspec.structs import replace
+
+from entries import refusal
+from proxy.core.burst import Burst
+from proxy.core.costs import Cost
+from proxy.core.known import Known
+from proxy.dossier import Dossier
+from proxy.elsewhere import Accepted, Declined, Pair
+from proxy.report import SHAPES, written
+from proxy.report.channels import channels
+from proxy.report.facts import title
+from proxy.report.markdown import behavior, fenced, issue
+from proxy.report.pack import Excerpt, Extra, Level, Pack, pack
+from proxy.report.personal import Machine, known, machine
+from proxy.report.sources import Sources
+from schemas.labels import Kind, Outcome, Result, Stage, Verdict
+from schemas.records import Annotation, Attempt, Judgement, Located, Refusal, Segment, Trial
+from schemas.settings import Redact, Settings
+
+
+def segment(n: int, **fields: Any) -> Segment:
+    given: dict[str, Any] = {
+        "label": "tool_result",
+        "path": f"messages[{n}]",
+        "bytes": 14_000,
+        "tokens_est": 9,
+        "hash": "b2:ab",
+        "content": "b2:ab",
+    }
+    return Segment(n=n, **(given | fields))
+
+
+def dossier(
+    n: int = 1, segments: tuple[Segment, ...] = (), *, more: dict[str, Any] | None = None, **fields: Any
+) -> Dossier:
+    one: Refusal = refusal(n, **({"model": "claude-opus-5", "category": "cyber", "request_id": f"req_{n:04}"} | fields))
+    given: dict[str, Any] = {
+        "refusal": one,
+        "segments": list(segments),
+        "candidates": list(segments),
+        "since_turn": None,
+        "attempts": [],
+        "rephrasings": [],
+        "incident": [one],
+        "annotations": [],
+        "judgements": [],
+        "trials": [],
+        "located": [],
+        "cost": Cost(),
+        "burst": Burst(count=0, expected=0.0, probability=1.0),
+        "despite_exemption": False,
+        "advice": [],
+        "links": [],
+    }
+    return Dossier(**(given | (more or {})))
+
+
+def hide(kind: str, value: str, why: str) -> str:
+    return f"<{kind}:{len(value)}>"
+
+
+def packed(*dossiers: Dossier, level: Level = Level.METADATA, **more: Any) -> Pack:
+    return pack(dossiers or (dossier(),), level, hide, machine=Machine("macOS", "iTerm2"), **more)
+
+
+RICH = dossier(
+    segments=(
+        segment(3, tool="Read", target="/x/scan.pdf", media="application/pdf", pages=3),
+        segment(4, tool="mcp__acme__look", target=None),
+        segment(5, label="tool_use", tool="Bash"),
+        segment(6, label="tool_use", tool="mcp__acme__look"),
+    ),
+    explanation="Declined ``` here",
+    stage=Stage.MID_STREAM,
+    ms_to_refusal=812,
+    output_tokens=3,
+    status=200,
+    streamed=True,
+    role="subagent",
+    agent_id="agent-1",
+    session_id="s-1",
+    turn=4,
+    history="grown",
+    accepted_at="2099-11-23T13:00:00.000Z",
+    accepted_model="claude-opus-4-8",
+    accepted_version="2.1.100",
+    accepted_request_id="req_0000",
+    accepted_turn=3,
+    answered_by="claude-opus-4-8",
+    outcome=Outcome.RECOVERED_BY_CLIENT,
+    client="claude-cli",
+    client_version="2.1.330",
+    entrypoint="cli",
+    message_id="msg_0001",
+    verdict=Verdict.FALSE_POSITIVE,
+    domain="life_science",
+    headers={"anthropic-beta": "context-1m-2025-08-07"},
+    more={
+        "attempts": [
+            Attempt(n=0, by="client", model="claude-opus-5", outcome=Result.REFUSED),
+            Attempt(
+                n=1,
+                by="demur",
+                model="claude-sonnet-5",
+                outcome=Result.REFUSED,
+                category="cyber",
+                request_id="req_0009",
+            ),
+            Attempt(n=2, by="client", model=None, outcome=Result.ANSWERED),
+        ],
+        "annotations": [Annotation(name="domain", value="life_science", evidence=["plasmid (messages[0])"])],
+        "judgements": [
+            Judgement(refusal_id="x", at="x", author="a", verdict=Verdict.FALSE_POSITIVE, note="Reading my own scan.")
+        ],
+        "trials": [
+            Trial(refusal_id="x", at="x", purpose="replay", model="claude-opus-5", outcome=Result.REFUSED),
+            Trial(refusal_id="x", at="x", purpose="replay", model="claude-opus-5", outcome=Result.ANSWERED),
+            Trial(refusal_id="x", at="x", purpose="replay", model="claude-opus-5", outcome=Result.ERROR),
+            Trial(refusal_id="x", at="x", purpose="locate", model="claude-opus-5", outcome=Result.REFUSED),
+        ],
+        "located": [
+            Located(refusal_id="x", at="x", model="claude-opus-5", settled=False, parts=["messages[3]"], trials=9)
+        ],
+        "cost": Cost(input_tokens=412, cache_read_tokens=9, attempts=2, ms=4900),
+        "despite_exemption": True,
+    },
+)
+PAIR = Pair(
+    asked="b2:1",
+    declined_by="claude-opus-5",
+    accepted_by="claude-sonnet-5",
+    categories={"cyber": None, None: None},
+    declined={Declined("1", "req_0001", "2099-11-23T14:00:01.324Z", "claude-opus-5"): None},
+    accepted={Accepted(None, None, "claude-sonnet-5", "client"): None},
+)
+FIELDS = (
+    "req_0001 msg_0001 2099-11-23T14:00:01.324Z claude-opus-5 claude-opus-4-8 cyber mid-stream|mid_stream 812 subagent claude-cli 2.1.330 cli"
+    " 2099-11-23T13:00:00.000Z 2.1.100 req_0000 req_0009 b2:ab 14000 application/pdf 412 false life_science messages[3] 2026-11-01"
+).split()
+
+
+@pytest.mark.parametrize("shape", SHAPES)
+def test_every_shape_has_what_a_good_report_needs(shape: str) -> None:
+    text = SHAPES[shape](packed(RICH, pairs=[PAIR], exemption="2026-11-01", poisoned=["req_0001"]))
+    assert [field for field in FIELDS if not any(one in text for one in field.split("|"))] == []
+    assert "scan.pdf" not in text
+    assert "acme" not in text
+    assert "plasmid" not in text
+    assert "Reading my own scan." in text
+
+
+@pytest.mark.parametrize("shape", SHAPES)
+def test_little_is_known_and_little_is_said(shape: str) -> None:
+    bare = dossier(request_id=None, model=None, category=None)
+    text = SHAPES[shape](packed(bare))
+    assert "2099-11-23T14:00:01.324Z" in text
+    assert "None" not in text.replace("None is named", "")
+
+
+def test_titles_are_built_from_class_and_category_alone() -> None:
+    made = packed(dossier(1), dossier(2), dossier(3, category="Zebra: my words"), dossier(4, kind=Kind.OUTPUT_FILTER))
+    assert title(made) == (
+        "Request declined by the API's safeguards: refusal, category cyber; refusal, category other; output_filter"
+    )
+    assert title(packed(dossier(category=None))).endswith("category none")
+
+
+def test_repeats_are_told_from_distinct_ones() -> None:
+    made = packed(
+        dossier(2, asked="a", incident_id="i"), dossier(1, asked="a", incident_id="i"), dossier(3, incident_id="j")
+    )
+    text = issue(made)
+    assert "Refusals: 3, in 2 incidents and 0 sessions" in text
+    assert "Distinct contents: 2; 1 said what an earlier one had said" in text
+    assert [event.request_id for event in made.events] == ["req_0001", "req_0002", "req_0003"]
+
+
+def test_ids_say_no_more_than_ids() -> None:
+    made = packed(
+        RICH,
+        level=Level.IDS,
+        exemption="2026-11-01",
+        extras={RICH.refusal.id: Extra(excerpts=[Excerpt(n=1, kind="x", text="y")])},
+    )
+    assert made.exemption is made.system is None
+    event = made.events[0]
+    assert event.explanation is event.session is None
+    assert not any((event.excerpts, event.candidates, event.notes))
+
+
+def test_an_excerpt_is_told_at_its_level_alone() -> None:
+    extras = {RICH.refusal.id: Extra(excerpts=[Excerpt(n=3, kind="tool_result", text="the text\n```\n@everyone")])}
+    assert "the text" not in issue(packed(RICH, extras=extras))
+    for shape in SHAPES.values():
+        assert "the text" in shape(packed(RICH, level=Level.EXCERPTS, extras=extras))
+    assert "### What You Asked Claude to Do\n\nSegment 3" in behavior(packed(RICH, level=Level.EXCERPTS, extras=extras))
+
+
+@pytest.mark.parametrize("text", ["plain", "```\nout", "a ````` b", "`"])
+def test_no_text_can_end_its_fence(text: str) -> None:
+    opening, *_, closing = fenced(text).split("\n")
+    assert opening == f"{closing}text"
+    assert closing not in text
+
+
+def test_many_candidates_are_counted() -> None:
+    text = issue(packed(dossier(segments=tuple(segment(n) for n in range(20)))))
+    assert text.count("segment ") == 12
+    assert "and 8 more" in text
+
+
+@pytest.mark.parametrize(
+    ("fields", "heading", "told"),
+    [
+        ({"request_id": "req_vrtx_0001"}, "Platform", "Google Vertex AI"),
+        ({"model": "us.anthropic.claude-opus-5"}, "Platform", "AWS Bedrock"),
+        ({}, "Platform", "Anthropic API"),
+        ({"model": "claude-sonnet-5"}, "Claude Model", "Sonnet"),
+        ({"model": "claude-fable-5"}, "Claude Model", "Other"),
+        ({"model": None}, "Claude Model", "Not sure / Multiple models"),
+        ({"entrypoint": "sdk-cli"}, "Terminal/Shell", "Non-interactive/CI environment"),
+        ({"entrypoint": "cli"}, "Terminal/Shell", "iTerm2"),
+    ],
+)
+def test_what_the_template_lets_choose_is_chosen(fields: dict[str, Any], heading: str, told: str) -> None:
+    assert f"### {heading}\n\n{told}" in issue(packed(dossier(**fields)))
+
+
+@pytest.mark.parametrize(
+    ("outcomes", "told"),
+    [
+        ([], "Haven't tried to reproduce"),
+        ([Result.REFUSED], "Yes, every time"),
+        ([Result.ANSWERED], "No, only happened once"),
+        ([Result.REFUSED, Result.ANSWERED], "Sometimes"),
+    ],
+)
+def test_whether_it_can_be_reproduced_is_what_was_tried(outcomes: list[Result], told: str) -> None:
+    trials = [Trial(refusal_id="x", at="x", purpose="replay", model="m", outcome=outcome) for outcome in outcomes]
+    text = behavior(packed(dossier(more={"trials": trials})))
+    assert f"### Can You Reproduce This?\n\n{told}" in text
+
+
+def test_no_refusal_is_presented_as_a_false_positive_unless_a_person_said_so() -> None:
+    assert "Claude refused a reasonable request" in behavior(packed(RICH))
+    for verdict in (Verdict.CORRECT, Verdict.UNKNOWN, Verdict.UNSURE):
+        text = behavior(packed(dossier(verdict=verdict)))
+        assert "reasonable" not in text
+        assert "false positive" not in text
+
+
+def test_what_was_located_is_told_with_its_doubt() -> None:
+    nothing = Located(refusal_id="x", at="x", model="m", settled=True, trials=3)
+    settled = replace(nothing, parts=["messages[1]"])
+    assert "searched with m, 3 requests: nothing was found" in issue(packed(dossier(more={"located": [nothing]})))
+    assert "accepted by m without messages[1] (3 requests)" in issue(
+        packed(dossier(more={"located": [nothing, settled]}))
+    )
+    assert "9 requests, not settled" in issue(packed(RICH))
+
+
+def test_json_is_json() -> None:
+    assert json.loads(SHAPES["json"](packed(RICH)))["events"][0]["request_id"] == "req_0001"
+
+
+@pytest.mark.parametrize(
+    ("kind", "category", "exempt", "named"),
+    [
+        ("refusal", "cyber", False, "cyber-use-case"),
+        ("refusal", "cyber", True, "appeal"),
+        ("refusal", "frontier_llm", False, "commercial-terms"),
+        ("refusal", None, False, "legal/aup"),
+        ("output_filter", None, False, "10023638"),
+        ("policy_error", None, False, "/feedback"),
+    ],
+)
+def test_channels_are_data_with_a_date_and_without_a_token(
+    kind: str, category: str | None, exempt: bool, named: str
+) -> None:
+    found = channels([(kind, category), (kind, category)], exempt=exempt)
+    assert len(set(found)) == len(found)
+    assert any(named in one.where for one in found)
+    assert all(one.seen.startswith("2026-") and "token=" not in one.where for one in found)
+
+
+def test_what_is_known_of_the_machine_is_its_owners(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / ".gitconfig").write_text(
+        "[user]\n name = Mara Quill\n email = mara@quill.io\n[github]\n user = maraq\n"
+    )
+    monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path / "none"))
+    found = known({"USER": "mquill", "EMAIL": "m@q.io", "ANTHROPIC_API_KEY": "k-0815", "HOSTNAME": "box"})
+    assert found.names == ("Mara Quill",)
+    assert {"mquill", "maraq"} <= set(found.accounts)
+    assert found.emails == ("mara@quill.io", "m@q.io")
+    assert str(tmp_path) in found.homes
+    assert "box" in found.hosts
+    assert found.secrets == ("k-0815",)
+
+
+def test_a_machine_of_which_nothing_is_known_is_no_failure(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PATH", "/nowhere")
+    for name in ("HOME", "LOGNAME", "USER", "LNAME", "USERNAME"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setattr("os.getuid", lambda: 987_654)
+    assert known({}).names == ()
+
+
+@pytest.mark.parametrize(
+    ("environment", "terminal"),
+    [
+        ({"WT_SESSION": "1"}, "Windows Terminal"),
+        ({"WSL_DISTRO_NAME": "x"}, "WSL (Windows Subsystem for Linux)"),
+        ({"CI": "1"}, "Non-interactive/CI environment"),
+        ({"TERM_PROGRAM": "vscode"}, "VS Code integrated terminal"),
+        ({}, "Other"),
+    ],
+)
+def test_the_terminal_is_named_as_the_template_names_it(environment: dict[str, str], terminal: str) -> None:
+    assert machine(environment).terminal == terminal
+
+
+@pytest.mark.parametrize(("system", "told"), [("Darwin", "macOS"), ("Windows", "Windows"), ("Plan9", "Other")])
+def test_the_system_is_named_as_the_template_names_it(monkeypatch: pytest.MonkeyPatch, system: str, told: str) -> None:
+    monkeypatch.setattr("platform.system", lambda: system)
+    assert machine({}).system == told
+
+
+@pytest.mark.parametrize(
+    ("release", "told"), [("ID=mint\nID_LIKE=ubuntu", "Ubuntu/Debian Linux"), ("ID=arch", "Other Linux")]
+)
+def test_linux_is_told_by_its_family(monkeypatch: pytest.MonkeyPatch, release: str, told: str) -> None:
+    parsed = dict(line.split("=") for line in release.split("\n"))
+    monkeypatch.setattr("platform.system", lambda: "Linux")
+    monkeypatch.setattr("platform.freedesktop_os_release", lambda: parsed)
+    assert machine({}).system == told
+
+
+def test_a_linux_that_does_not_say_what_it_is_is_another_linux(monkeypatch: pytest.MonkeyPatch) -> None:
+    def nothing() -> dict[str, str]:
+        raise OSError
+
+    monkeypatch.setattr("platform.system", lambda: "Linux")
+    monkeypatch.setattr("platform.freedesktop_os_release", nothing)
+    assert machine({}).system == "Other Linux"
+
+
+def test_whatever_carries_the_value_of_a_report_survives() -> None:
+    read = Sources(dossiers=[RICH], extras={}, pairs=[PAIR], poisoned=["req_0001"], texts=[])
+    made = written(
+        read, Settings(), level=Level.METADATA, shape="json", known=Known(), machine=Machine("macOS", "iTerm2")
+    )
+    assert [field for field in FIELDS if not any(one in made.text for one in field.split("|"))] == ["2026-11-01"]
+    asked_for = Settings(redact=Redact(deny=["claude-sonnet", "req_0009", "2.1.330"]))
+    same = written(
+        read, asked_for, level=Level.METADATA, shape="json", known=Known(), machine=Machine("macOS", "iTerm2")
+    )
+    assert same.text == made.text
