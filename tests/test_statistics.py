@@ -7,14 +7,14 @@ from typing import Any
 import pytest
 
 import scale
-from entries import entry, name
+from entries import entry, name, refusal
 from proxy.core.periods import By
 from proxy.core.tally import FIELDS
 from proxy.elsewhere import pairs
 from proxy.statistics import Scope, statistics, turns_elsewhere
 from proxy.store import Store
-from schemas.labels import Outcome, Result, Stage
-from schemas.records import Attempt, Entry, Traffic, Update
+from schemas.labels import Kind, Outcome, Result, Stage
+from schemas.records import Attempt, Entry, Segment, Traffic, Update
 
 MODEL, OTHER = "claude-opus-5", "claude-opus-4-8"
 

@@ -865,21 +865,21 @@ def _bad(path: Path) -> dict[str, tuple[str, str]]:
 
 
 def test_what_another_way_in_has_counted_is_not_counted_again(store: Store) -> None:
-    seen = {"request_id": "req_1", "session_id": "s"}
+    seen: dict[str, Any] = {"request_id": "req_1", "session_id": "s"}
     store.apply([entry(1, source="mitmproxy", **seen), entry(2, source="gateway", **seen)])
     assert [one.sources for one in store.refusals()] == [["mitmproxy", "gateway"]]
     assert sum(n for _, n in store.traffic()) == 1
 
 
 def test_a_witness_without_a_request_id_is_joined_by_session_time_and_words(store: Store) -> None:
-    wire = {
+    wire: dict[str, Any] = {
         "session_id": "s",
         "asked": "a",
         "at": "2099-11-23T14:00:00.000Z",
         "source": "gateway",
         "request_id": "req_1",
     }
-    told = {"session_id": "s", "request_id": None, "source": "transcript"}
+    told: dict[str, Any] = {"session_id": "s", "request_id": None, "source": "transcript"}
     store.apply([entry(1, **wire)])
     store.apply([entry(2, **told, asked="a", at="2099-11-23T14:05:00.000Z", project="lab", message_id="msg_1")])
     store.apply([entry(3, **told | {"source": "har"}, asked=None, at="2099-11-23T14:00:05.000Z")])
@@ -887,27 +887,26 @@ def test_a_witness_without_a_request_id_is_joined_by_session_time_and_words(stor
     assert found.sources == ["gateway", "transcript", "har"]
     assert (found.project, found.message_id, found.request_id) == ("lab", "msg_1", "req_1")
     assert store.find(name(3)).id == name(1)
-    for n, other in enumerate(
-        (
-            {"asked": "other words"},
-            {"asked": None, "at": "2099-11-23T14:01:00.000Z"},
-            {"asked": "a", "at": "2099-11-23T15:00:00.000Z"},
-            {"asked": "a", "session_id": "t"},
-            {"asked": "a", "request_id": "req_2"},
-            {"asked": "a", "message_id": "msg_2"},
-            {"asked": "a", "kind": Kind.OUTPUT_FILTER},
-        ),
-        start=10,
-    ):
+    others: list[dict[str, Any]] = [
+        {"asked": "other words"},
+        {"asked": None, "at": "2099-11-23T14:01:00.000Z"},
+        {"asked": "a", "at": "2099-11-23T15:00:00.000Z"},
+        {"asked": "a", "session_id": "t"},
+        {"asked": "a", "request_id": "req_2"},
+        {"asked": "a", "message_id": "msg_2"},
+        {"asked": "a", "kind": Kind.OUTPUT_FILTER},
+    ]
+    for n, other in enumerate(others, start=10):
         store.apply([entry(n, **{**told, "source": "flow", "at": "2099-11-23T14:00:01.000Z", **other})])
     assert len(store.refusals()) == 8
 
 
 def test_a_witness_brings_the_request_that_the_first_one_lacked(store: Store) -> None:
-    seen = {"request_id": "req_1", "session_id": "s"}
+    seen: dict[str, Any] = {"request_id": "req_1", "session_id": "s"}
     store.apply([entry(1, source="transcript", **seen)])
+    assert store.skeleton(name(1)) is None
     store.apply([entry(2, b'"text"', source="flow", **seen)])
-    assert store.body(name(1)) == store.body(name(2 - 1)) != b""
+    assert b'"text"' in store.body(name(1))
     assert len(store.refusals()) == 1
 
 

@@ -227,7 +227,9 @@ class Armed:
         exchange, session = self._exchange, self._plan.asked.who.session_id
 
         def question(counsel: Any) -> tuple[bool | None, int]:
-            return counsel.judged_correct(exchange.asked(), session, exchange.marks()), counsel.attempts(session)
+            marks = exchange.marks()
+            judged = counsel.judged_correct(exchange.asked(), session, marks) if marks else False
+            return judged, counsel.attempts(session)
 
         told = yield Ask(question)
         judged, attempts = told.answer if isinstance(told, Told) and isinstance(told.answer, tuple) else (None, 0)
