@@ -19,6 +19,7 @@ import msgspec
 from msgspec import Struct
 from msgspec.structs import FieldInfo, fields
 
+from proxy.exporters import schema as exported
 from proxy.values import OPEN
 from schemas import labels, records
 from schemas.settings import Settings
@@ -66,6 +67,7 @@ _TYPES = {
 def written() -> dict[Path, str]:
     """Every generated file with what it has to say."""
     schemas = {ROOT / f"schemas/json/{record.__name__.lower()}.json": schema(record) for record in RECORDS}
+    schemas[ROOT / "schemas/json/export.json"] = json.dumps(exported.schema(), indent=2) + "\n"
     return schemas | {
         ROOT / "docs/records.md": _page(_records()),
         ROOT / "docs/settings.md": _page(_settings()),

@@ -744,7 +744,18 @@ def raising(*_: object, **__: object) -> Any:
     raise RuntimeError("a bug of ours")
 
 
-EXCHANGE = ["opened", "feed", "finish", "traffic", "asked", "marks", "following.may", "following.seen", "reached", "who"]
+EXCHANGE = [
+    "opened",
+    "feed",
+    "finish",
+    "traffic",
+    "asked",
+    "marks",
+    "following.may",
+    "following.seen",
+    "reached",
+    "who",
+]
 
 
 @pytest.mark.parametrize("at", EXCHANGE)

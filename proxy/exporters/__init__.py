@@ -1,0 +1,1 @@
+"""What is recorded, written for others: one module a format. What each level lets out is decided in ``proxy.exporters.levels``."""

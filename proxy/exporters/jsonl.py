@@ -1,0 +1,36 @@
+"""One JSON object a line: what ``demur import`` reads again, at the level ``full`` without loss.
+
+A line is a refusal, or where they were asked for one count of the traffic: ``{"demur": 1, "traffic": {...}, "n": 5}``. Each line stands for itself, so that
+any part of the file can be read; a session's history is therefore in every line of it, and compresses well.
+"""
+
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import msgspec
+
+from proxy.exporters.export import Export
+from proxy.exporters.levels import VERSION, Level
+from schemas.records import Traffic
+
+
+def written(export: Export, encode: Callable[[object], str], *, traffic: bool = False) -> Iterator[str]:
+    """``encode``: how a value becomes JSON in one line. Raises StoreError."""
+    if traffic:
+        yield from (encode(count) + "\n" for count in counts(export))
+    yield from (encode(record) + "\n" for record in export.records())
+
+
+def counts(export: Export) -> Iterator[dict[str, Any]]:
+    """The counts of all Messages requests, those of the chosen time and model; an hour at a time. Raises StoreError."""
+    if export.store is None:
+        return
+    since, model = (export.chosen.since or "")[:13], export.chosen.model
+    for hour in export.store.rows("select distinct hour from traffic where hour >= ? order by hour", [since]):
+        sql = "select * from traffic where hour = :hour and (:model is null or model = :model)"
+        for row in export.store.rows(sql, hour | {"model": model}):
+            key = msgspec.to_builtins(msgspec.convert(row, Traffic))
+            if export.level != Level.FULL:
+                key["user"] = key["user"] and export.curtain.person(key["user"])
+                key |= {name: export.curtain.text(key[name]) for name in ("client", "entrypoint")}
+            yield {"demur": VERSION, "traffic": key, "n": row["n"]}

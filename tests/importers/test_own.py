@@ -1,0 +1,256 @@
+"""What another demur recorded: merged without loss."""
+
+import io
+import json
+import sqlite3
+from contextlib import closing
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import pytest
+from sqlite_utils import Database
+
+import captured
+from captured import Json, read, troubles
+from commands import SECRET, declined, demur, keep, objects, request
+from entries import HOUR, entry, name, refusal
+from proxy import judgements, trials
+from proxy.core.context import join
+from proxy.core.redact import Redactor
+from proxy.core.scrub import Scrubber
+from proxy.exporters.cases import cases
+from proxy.exporters.levels import Curtain, Level, record
+from proxy.importers.captures import SOURCES
+from proxy.importers.merged import Merged
+from proxy.importers.own import OwnRecords
+from proxy.importers.source import HEAD, Found, Origin
+from proxy.store import Store
+from schemas.labels import Purpose, Result, Verdict
+from schemas.migrations import migrations
+from schemas.records import Annotation, Entry, Judgement, Located, Refusal, Rephrasing, Trial, Update
+
+OWN = OwnRecords()
+AT = "2026-11-24T10:00:00.000Z"
+BODY = request(2)
+
+
+@pytest.fixture
+def db(tmp_path: Path) -> Path:
+    """A database in which a refusal has all that one can have, and another has little."""
+    path = tmp_path / "theirs.db"
+    first = declined(BODY)
+    one = first.refusals[0].id
+    witness = declined(BODY).refusals[0]
+    witness.source = "transcript"
+    annotation = Annotation(name="domain", value="security", confidence=0.5, evidence=["a word"])
+    rephrasing = Rephrasing(n=1, strategy="trim", original="All of it.", sent="Some of it.")
+    update = Update(refusal_id=one, rephrasings=[rephrasing])
+    keep(
+        path,
+        first,
+        Entry(refusals=[witness]),
+        entry(2, traffic=0),
+        Entry(annotations={one: [annotation]}, updates=[update]),
+    )
+    with Store.open(path) as store:
+        for verdict in (Verdict.UNSURE, Verdict.FALSE_POSITIVE):
+            note = f"It is a scan. {verdict}"
+            judgements.judge(
+                store, Judgement(refusal_id=one, at=AT, author="ann", verdict=verdict, note=note, segment=3)
+            )
+        trials.add_trial(
+            store, Trial(refusal_id=one, at=AT, purpose=Purpose.REPLAY, model="m", outcome=Result.ANSWERED)
+        )
+        trials.add_located(store, Located(refusal_id=one, at=AT, model="m", settled=True, parts=["messages[0]"]))
+    return path
+
+
+def of_database(path: Path, **origin: Any) -> list[Found]:
+    with path.open("rb") as file:
+        return list(OWN.read(file, Origin(str(path), origin.pop("redactor", Redactor()), **origin)))
+
+
+def exported(path: Path, level: Level) -> bytes:
+    with Store.open(path, readonly=True) as store:
+        names = [row["id"] for row in store.rows("select id from refusals order by at, id")]
+        return captured.lines([record(one, level, Curtain(Scrubber())) for one in cases(store, names, level)])
+
+
+def merged(found: list[Found]) -> list[Merged]:
+    return [one for one in found if isinstance(one, Merged)]
+
+
+def plain(one: Merged) -> Json:
+    """Without what another machine decides for itself."""
+    value: Json = msgspec.to_builtins(one, builtin_types=(bytes,))
+    return value | {"traffic": []}
+
+
+def test_a_database_and_its_full_export_say_the_same_and_all_of_it(db: Path) -> None:
+    from_database, from_export = (
+        merged(of_database(db)),
+        merged(read(OWN, exported(db, Level.FULL))),
+    )
+    assert list(map(plain, from_database)) == list(map(plain, from_export))
+    full, little = from_database
+    with Store.open(db, readonly=True) as store:
+        stored = store.refusals(limit=None)
+        one = full.refusals[0].id
+        assert {each.refusals[0].id for each in from_database} == {refusal.id for refusal in stored}
+        assert full.judgements == judgements.history(store, one)
+        assert full.trials == trials.trials(store, one)
+        assert full.located == trials.located(store, one)
+        assert full.segments == store.segments(one)
+        assert full.annotations[one] == store.annotations(one)
+        assert full.attempts == store.attempts(one)
+        assert full.skeleton is not None
+        assert join(full.skeleton, full.contents) == store.body(one) == BODY
+    assert full.refusals[0].sources == ["gateway", "transcript"]
+    assert [witness.source for witness in full.witnesses] == ["transcript"]
+    assert full.updates[0].rephrasings[0].sent == "Some of it."
+    assert (little.judgements, little.skeleton, little.segments) == ([], None, [])
+
+
+def test_what_is_merged_into_another_database_is_there_once_however_often(db: Path, tmp_path: Path) -> None:
+    with Store.open(tmp_path / "ours.db") as store:
+        for _ in range(2):
+            store.apply(merged(of_database(db)) + merged(read(OWN, exported(db, Level.FULL))))
+        one = store.refusals()[-1].id
+        assert len(store.refusals()) == 2
+        assert store.body(one) == BODY
+        assert [rephrasing.sent for rephrasing in store.rephrasings(one)] == ["Some of it."]
+
+
+def test_what_show_and_list_print_is_read_too(db: Path) -> None:
+    one = merged(of_database(db))[0].refusals[0].id
+    shown = demur("show", one, "--json", "--content", db=db).stdout.encode()
+    listed = "\n".join(map(json.dumps, objects(demur("list", "--all", "--json", db=db)))).encode()
+    for data in (shown, listed):
+        assert OWN.claims(data[:HEAD], Origin("x", Redactor()))
+    (full,) = merged(read(OWN, shown))
+    assert full.judgements == merged(of_database(db))[0].judgements
+    assert any(b"Please look at my file." in content for content in full.contents.values())
+    assert {segment.content for segment in full.segments} == full.contents.keys()
+    assert {each.refusals[0].id for each in merged(read(OWN, listed))} == {one, name(2)}
+
+
+@pytest.mark.parametrize("level", [Level.IDS, Level.METADATA, Level.EXCERPTS])
+def test_an_export_below_full_is_read_as_far_as_it_tells(db: Path, level: Level) -> None:
+    data = exported(db, level)
+    assert [source.name for source in SOURCES if source.claims(data[:HEAD], Origin("x", Redactor()))] == ["demur"]
+    found = read(OWN, data)
+    full = merged(found)[0]
+    assert troubles(found) == []
+    assert (full.refusals[0].request_id, full.refusals[0].category) == ("req_1", "cyber")
+    assert (full.judgements, full.contents, full.updates) == ([], {}, [])
+    assert bool(full.segments) == (level != Level.IDS)
+
+
+def test_counts_of_traffic_are_read_of_both(db: Path, tmp_path: Path) -> None:
+    keep(tmp_path / "more.db", entry(1, traffic=3))
+    with Store.open(tmp_path / "more.db") as store, store.transaction() as connection:
+        key = msgspec.structs.astuple(HOUR)
+        connection.executemany(
+            f"insert into imported_traffic values (?{', ?' * len(key)}, 1)", [("a", *key), ("b", *key)]
+        )
+    assert captured.counted(of_database(tmp_path / "more.db")) == {"refused": 5}
+    line: Json = {"demur": 1, "traffic": msgspec.to_builtins(HOUR), "n": 5}
+    assert OWN.claims(captured.lines([line]), Origin("x", Redactor()))
+    assert captured.counted(read(OWN, captured.lines([line]))) == {"refused": 5}
+
+
+def test_a_secret_that_their_machine_kept_is_not_kept_here(tmp_path: Path) -> None:
+    body = request(said=f"My key is {SECRET}")
+    path = tmp_path / "careless.db"
+    watcher = declined(body)
+    clear = next(key for key, content in watcher.contents.items() if b"My key is" in content)
+    watcher.contents[clear] = watcher.contents[clear].replace(b"[redacted:anthropic-key]", SECRET.encode())
+    assert SECRET.encode() in watcher.contents[clear]
+    watcher.refusals[0].explanation = f"It had {SECRET}."
+    watcher.refusals[0].headers["authorization"] = "Bearer x"
+    keep(path, watcher)
+    for found in (of_database(path), read(OWN, exported(path, Level.FULL))):
+        (one,) = merged(found)
+        assert SECRET not in captured.everything(found)
+        assert "authorization" not in one.refusals[0].headers
+        assert one.skeleton is not None
+        assert b"My key is [redacted" in join(one.skeleton, one.contents)
+        assert {segment.content for segment in one.segments} == one.contents.keys()
+
+
+def test_without_content_only_the_map_is_taken(db: Path) -> None:
+    (full, _) = merged(of_database(db, content=False))
+    assert (full.contents, full.skeleton, full.refusals[0].exact) == ({}, None, None)
+    assert full.segments
+
+
+def test_a_database_out_of_a_pipe_and_one_with_a_journal_are_read(db: Path) -> None:
+    with Store.open(db) as store:
+        store.apply([entry(3)])
+        assert len(merged(of_database(db))) == 3
+    data = db.read_bytes()
+    assert OWN.claims(data[:HEAD], Origin("-", Redactor()))
+    assert len(merged(list(OWN.read(io.BytesIO(data), Origin("-", Redactor()))))) == 3
+
+
+def test_a_database_of_an_older_demur_is_read_and_stays_as_it_is(tmp_path: Path) -> None:
+    path = tmp_path / "old.db"
+    with closing(sqlite3.connect(path)) as connection:
+        migrations.apply(Database(connection), stop_before="m005_retries")
+        row = msgspec.to_builtins(refusal(1)) | {"tags": "[]", "sources": "[]", "headers": "{}"}
+        columns = [name for _, name, *_ in connection.execute("pragma table_info(refusals)")]
+        connection.execute(f"insert into refusals values ({', '.join(f':{name}' for name in columns)})", row)
+        connection.commit()
+    before = path.read_bytes()
+    assert [one.refusals[0].id for one in merged(of_database(path))] == [name(1)]
+    assert path.read_bytes() == before
+
+
+def test_a_database_of_others_is_not_claimed_by_its_name(tmp_path: Path) -> None:
+    path = tmp_path / "demur.db"
+    with closing(sqlite3.connect(path)) as connection:
+        connection.execute("create table history (id integer)")
+    assert not any(source.claims(path.read_bytes()[:HEAD], Origin(str(path), Redactor())) for source in SOURCES)
+
+
+def test_a_database_of_a_newer_demur_and_a_damaged_one_are_told_of(db: Path) -> None:
+    with sqlite3.connect(db) as connection:
+        connection.execute(
+            "insert into _sqlite_migrations (name, applied_at, migration_set) values ('m999', '1', 'demur')"
+        )
+    connection.close()
+    why = "a database that cannot be read: damaged, or of a newer demur"
+    assert [one.why for one in troubles(of_database(db))] == [why]
+    db.write_bytes(db.read_bytes()[:5000])
+    assert [one.why for one in troubles(of_database(db))] == [why]
+
+
+def test_a_stored_request_that_is_damaged_does_not_keep_the_others_back(db: Path) -> None:
+    with sqlite3.connect(db) as connection:
+        connection.execute("update segments set zstd = x'00'")
+    connection.close()
+    found = of_database(db)
+    assert [one.why for one in troubles(found)] == ["a stored request that is damaged"]
+    assert len(merged(found)) == 2
+    assert merged(found)[0].judgements
+
+
+@pytest.mark.parametrize(
+    "damage", [{"id": "x"}, {"kind": "of the future"}, {"segments": [{"n": 1}]}, {"contents": {"b2:x": "!"}}, {"skeleton": [{"x": 1}]}]
+)  # fmt: skip
+def test_a_line_that_is_no_record_is_told_of_and_the_rest_is_read(db: Path, damage: Json) -> None:
+    first, second = exported(db, Level.FULL).splitlines()
+    found = read(OWN, captured.lines([json.loads(first) | damage]) + second)
+    assert [(one.line, one.why) for one in troubles(found)] == [(1, "no record of this demur, or of a newer one")]
+    assert [one.refusals[0].id for one in merged(found)] == [name(2)]
+
+
+def test_no_field_of_a_refusal_is_lost(db: Path) -> None:
+    with Store.open(db, readonly=True) as store:
+        stored = {refusal.id: refusal for refusal in store.refusals()}
+    for one in merged(read(OWN, exported(db, Level.FULL))):
+        (refusal,) = one.refusals
+        told: Refusal = stored[refusal.id]
+        told.incident_id = None
+        assert refusal == told
