@@ -20,6 +20,7 @@ COMMANDS = {
     "retry": "proxy.cli.explaining:retry",
     "sticky": "proxy.cli.staying:sticky",
     "import": "proxy.cli.importing:import_",
+    "watch": "proxy.cli.watching:watch",
     "export": "proxy.cli.exporting:export",
     "report": "proxy.cli.reporting:report",
     "replay": "proxy.cli.replaying:replay",

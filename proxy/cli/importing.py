@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from proxy.importers.reading import Done, Event, Keep
     from proxy.importers.source import Trouble
     from proxy.imports import FileMark, Imports
+    from proxy.store import Store
     from schemas.settings import Settings
 
 PATIENCE = 0.2
@@ -47,7 +48,7 @@ def import_(paths: tuple[str, ...], strict: bool, as_json: bool, db: str | None,
     from proxy.store import Store
 
     in_force = load(config, {"db": db})
-    keep, files = _keep(in_force.settings), _Files(_meant(paths))
+    keep, files = _keep(in_force.settings), _Files(meant(paths))
     with Store.open(in_force.db) as store:
         run = _Run(Imports(store), files)
         run.read(keep)
@@ -55,7 +56,7 @@ def import_(paths: tuple[str, ...], strict: bool, as_json: bool, db: str | None,
     sys.exit(1 if strict and run.troubles else 0)
 
 
-def _meant(paths: tuple[str, ...]) -> list[str]:
+def meant(paths: tuple[str, ...]) -> list[str]:
     """The paths that are read. Raises ``Misused`` where there are none."""
     for path in paths:
         if path != "-" and not os.path.lexists(path):
@@ -66,6 +67,15 @@ def _meant(paths: tuple[str, ...]) -> list[str]:
     if not home.is_dir():
         raise Misused(f"there is no {home}, where Claude Code keeps its transcripts: name files or folders")
     return [str(home)]
+
+
+def imported(store: "Store", paths: list[str], settings: "Settings") -> dict[str, str]:
+    """Imports what has changed; what could not be read: path -> why."""
+    from proxy.imports import Imports
+
+    run = _Run(Imports(store), _Files(paths))
+    run.read(_keep(settings))
+    return {path: unread.first.why for path, unread in run.troubles.items()}
 
 
 def _keep(settings: "Settings") -> "Keep":
