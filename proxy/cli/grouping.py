@@ -102,7 +102,7 @@ def notes(made: Statistics, total: Tally) -> Iterator[str]:
         asked = count(total.requests or 0, "request")
         yield f"A rate is against the {asked} of the whole period, a share is of the refusals."
     if total.imported:
-        yield f"No rate has what was imported ({number(total.imported)}): nobody counted the requests beside it."
+        yield f"No rate has what was imported ({number(total.imported)}): the requests beside it are counted apart."
     if total.unknown:
         yield f"How {count(total.unknown, 'refusal')} ended is not known: the gap is that of the others."
     if made.timeless:

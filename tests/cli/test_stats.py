@@ -193,7 +193,7 @@ def test_a_category_has_its_share_its_rate_against_all_and_its_gap(mixed: Path) 
     assert [cells(row)[:2] for row in rows[1:4]] == [["none", "1"], ["bio", "1"], ["all", "7"]]
     assert rows[4] == "A rate is against the 105 requests of the whole period, a share is of the refusals."
     assert rows[5:] == [
-        "No rate has what was imported (2): nobody counted the requests beside it.",
+        "No rate has what was imported (2): the requests beside it are counted apart.",
         "How 1 refusal ended is not known: the gap is that of the others.",
     ]
 
