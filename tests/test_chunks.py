@@ -303,3 +303,18 @@ def test_200_refusals_of_a_session_that_grows_to_a_megabyte_cost_less_than_4(sto
     assert taken < 4_000_000
     assert [store.body(name(n)) == bodies[n] for n in (0, 99, 199)] == [True] * 3
     assert all(finding.ok for finding in verify(store))
+
+
+def test_a_request_of_literals_alone_and_one_of_which_nothing_can_be_read_are_converted_too(tmp_path: Path) -> None:
+    path = tmp_path / "old.db"
+    literal, nothing = Entry(refusals=[refusal(1)], skeleton=[b"{}"]), Entry(refusals=[refusal(2)], skeleton=[b"{}"])
+    exactly = entry(3, *(b'"%d"' % n for n in range(32)))
+    older(path, literal, nothing, exactly)
+    with sqlite3.connect(path) as old:
+        old.execute("update bodies set skeleton = x'00' where refusal_id = ?", [name(2)])
+    old.close()
+    with Store.open(path) as store:
+        assert store.body(name(1)) == b"{}"
+        assert store.skeleton(name(2)) is None
+        assert store.skeleton(name(3)) == exactly.skeleton
+        assert [loss.n for loss in store.losses()] == [1]
