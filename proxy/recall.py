@@ -101,13 +101,16 @@ class Recall:
             return here
         return max(here, self._ask(lambda store: store.attempts_since(session_id, stamp(since)), 0) or 0)
 
-    def attempted(self, session_id: str | None) -> None:
-        """Counts one."""
+    def attempted(self, session_id: str | None, most: int) -> bool:
+        """Counts one more, unless this process has counted ``most`` within the last hour: then False."""
         minute = int(self._now() // 60)
         with self._lock:
             counted = Counter({m: n for m, n in self._attempts.get(session_id, Counter()).items() if m >= minute - 60})
+            if counted.total() >= most:
+                return False
             counted[minute] += 1
             self._attempts.use(session_id, counted)
+        return True
 
     def _compare(self, key: str, before: _Known | None, stored: Pin | None, unpinned: str | None) -> None:
         """Brings memory up to what the database said. ``before``: what was known when it was asked."""

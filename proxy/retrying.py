@@ -29,7 +29,7 @@ class Retrying:
     def plan(self, request: Open) -> Plan:
         """What is to be done with a request whose body is whole."""
         name = self._retry.rephrase.restate_key_env
-        key = os.environ.get(name) if name else None
+        key = os.environ.get(name, "").strip() if name else None
         return plan(self._retry, request, self._learned, time.monotonic, first_party=self.first_party, restate_key=key)
 
     def elsewhere(self, url: str) -> Upstream:

@@ -1,10 +1,12 @@
 """What a setting may be beyond its type: words from a list, entries that need a model. Raises ValueError, in one line."""
 
+import os
 import re
 from collections.abc import Iterator
 from datetime import UTC, date, datetime
 from difflib import get_close_matches
 from typing import Any
+from urllib.parse import urlsplit
 
 from proxy.core.costs import KINDS
 from schemas.settings import Rephrase, Retry, Settings
@@ -99,12 +101,37 @@ def _rephrase(rephrase: Rephrase) -> None:
         raise ValueError('retry.rephrase.strategy "scope-note" needs your own statement in retry.rephrase.scope_note')
     if rephrase.strategy == "restate" and not rephrase.restate_model:
         raise ValueError('retry.rephrase.strategy "restate" needs retry.rephrase.restate_model')
-    if rephrase.restate_upstream and not rephrase.restate_upstream.startswith(("http://", "https://")):
-        raise ValueError("retry.rephrase.restate_upstream is not a URL of the form http[s]://host[:port]")
+    if rephrase.restate_upstream and not _is_url(rephrase.restate_upstream):
+        raise ValueError(
+            "retry.rephrase.restate_upstream is not a URL of the form http[s]://host[:port], without a name or a key in it"
+        )
     if rephrase.restate_key_env and not _VARIABLE.fullmatch(rephrase.restate_key_env):
         raise ValueError(
             "retry.rephrase.restate_key_env is no name of an environment variable; the key itself does not belong there"
         )
+
+
+def _is_url(text: str) -> bool:
+    try:
+        parts = urlsplit(text)
+        _ = parts.port
+    except ValueError:
+        return False
+    plain = text.isascii() and text.isprintable() and " " not in text
+    return plain and parts.scheme in {"http", "https"} and bool(parts.hostname) and not set("@?#") & set(text)
+
+
+def _unused(rephrase: Rephrase) -> Iterator[str]:
+    """Settings of a rephrasing that is on, which it does not use, or misses."""
+    if rephrase.strategy != "scope-note" and rephrase.scope_note:
+        yield f'retry.rephrase.scope_note is not sent: retry.rephrase.strategy is "{rephrase.strategy}"'
+    if rephrase.strategy != "restate":
+        return
+    if not rephrase.restate_upstream:
+        if rephrase.restate_key_env:
+            yield "retry.rephrase.restate_key_env is not used: without restate_upstream the client's credentials are"
+    elif rephrase.restate_key_env and not os.environ.get(rephrase.restate_key_env, "").strip():
+        yield f"retry.rephrase.restate_key_env is {rephrase.restate_key_env}, which is not set: no key is sent"
 
 
 def _without_effect(retry: Retry) -> Iterator[str]:
@@ -116,6 +143,8 @@ def _without_effect(retry: Retry) -> Iterator[str]:
         yield "retry.enabled is true, but there is no [[retry.fallback]]: only the tool guard is in force"
     if not retry.enabled and (retry.fallback or retry.rephrase.enabled):
         yield "retry.enabled is not true: the chain and the rephrasing in [retry] are not used"
+    if retry.enabled and retry.rephrase.enabled:
+        yield from _unused(retry.rephrase)
     if retry.enabled and retry.hold_s > LONG_S:
         yield f"retry.hold_s is {retry.hold_s}: Claude Code gives up after 180 s in some cases"
 

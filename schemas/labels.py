@@ -83,6 +83,10 @@ class Strategy(StrEnum):
     """With the last user text put more plainly by a named model."""
 
 
+REPHRASED = frozenset({Strategy.SCOPE_NOTE, Strategy.TRIM, Strategy.RESTATE})
+"""Strategies that change the last turn."""
+
+
 class Ruling(StrEnum):
     """Which rule decided whether a declined request was asked again. The first that applies is recorded."""
 
@@ -129,7 +133,7 @@ class Ruling(StrEnum):
     UNFIT = "unfit"
     """No model of the chain can take this request."""
     UNREPHRASED = "unrephrased"
-    """There was nothing to rephrase, or the rephrasing did not pass; the log says which."""
+    """It could not be rephrased, or the rephrasing did not pass; the attempts, or the log, say why."""
     TOOL = "tool"
     """A tool call had begun on the client's side."""
     MID_STREAM = "mid_stream"

@@ -80,6 +80,7 @@ class Shape(StrEnum):
     SYSTEM_MESSAGE = "a message of role system"
     SAMPLING = "temperature, top_p, top_k"
     FORCED_TOOL = "tool_choice any, tool"
+    FAST = "speed fast"
 
 
 class Rejection(NamedTuple):
@@ -100,6 +101,7 @@ _BEFORE_ADAPTIVE = (
 )
 _BEFORE_OPUS_4_7 = _BEFORE_ADAPTIVE | _named("opus", "4-6") | _named("sonnet", "4-6")
 _FABLE, _MYTHOS = _named("fable", "5", "5-1", "5-2"), _named("mythos", "5", "5-1", "5-2")
+_FAST = _named("opus", "4-8", "5", "5-5") | _named("fable", "5-2") | _named("mythos", "5-2")
 _SINCE_OPUS_4_7 = (
     _named("opus", "4-7", "4-8", "5", "5-5") | _named("sonnet", "5", "5-5") | _named("haiku", "5-5") | _FABLE | _MYTHOS
 )
@@ -143,8 +145,14 @@ TARGETS = (
         _GUIDE,
         "2026-11",
     ),
+    Rejection(
+        Shape.FAST,
+        (_BEFORE_OPUS_4_7 | _SINCE_OPUS_4_7) - _FAST,
+        "platform.claude.com and code.claude.com, Fast mode: supported on these models and no others",
+        "2026-11",
+    ),
 )
-"""What is known to be rejected. ``speed`` and levels of effort are per model too; for these no list is published."""
+"""What is known to be rejected. Levels of effort are per model too; for these no list is published."""
 
 
 def rejected(model: str) -> frozenset[Shape]:

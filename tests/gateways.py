@@ -41,10 +41,11 @@ async def gateway(
     drain_s: float = 0,
     retry: Retry | None = None,
     counsel: Counsel | None = None,
+    content: bool = True,
 ) -> AsyncIterator[str]:
     """The URL of a gateway before ``upstream``."""
     reach = Upstream(upstream) if isinstance(upstream, str) else upstream
-    watcher = Watcher(source="gateway", now=time.time, entropy=os.urandom)
+    watcher = Watcher(source="gateway", now=time.time, entropy=os.urandom, content=content)
     made = Gateway(reach, kept or Kept(), watcher, max_body=max_body, retry=retry, counsel=counsel)
     url = await made.start("127.0.0.1", 0)
     try:

@@ -125,9 +125,12 @@ class Memory:
     def attempts(self, session_id: str | None) -> int:
         return self.counted
 
-    def attempted(self, session_id: str | None) -> None:
+    def attempted(self, session_id: str | None, most: int) -> bool:
+        if self.counted >= most:
+            return False
         self.counted += 1
         self.told.append(session_id)
+        return True
 
     def stick(self, pin: Pin) -> None:
         self.pins[pin.key] = pin

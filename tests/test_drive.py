@@ -1,6 +1,7 @@
 """Retry over real sockets: clients that leave, an API that is slow or silent, connections that are used again, readers that pause."""
 
 import asyncio
+import gzip
 import json
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager, suppress
@@ -32,6 +33,7 @@ from proxy import aside
 from proxy.core import hops
 from proxy.core.passage import Passage
 from proxy.core.retry import Armed
+from proxy.recall import Recall
 from schemas.labels import Outcome, Result, Ruling
 from schemas.records import Update
 from schemas.settings import Retry
@@ -310,7 +312,7 @@ async def test_a_counsel_that_hangs_lets_the_refusal_stand(monkeypatch: pytest.M
 
 async def test_a_counsel_that_fails_costs_nobody_an_answer() -> None:
     class Failing(Memory):
-        def attempted(self, session_id: str | None) -> None:
+        def attempted(self, session_id: str | None, most: int) -> bool:
             raise OSError
 
         def pin(self, key: str) -> None:
@@ -320,6 +322,31 @@ async def test_a_counsel_that_fails_costs_nobody_an_answer() -> None:
     async with before(api, retry(sticky=True), counsel=Failing()) as (reader, writer, _):
         writer.write(post())
         assert (await read_message(reader)).body == SERVED
+
+
+async def test_requests_of_one_session_at_once_have_no_more_attempts_than_it_may_have() -> None:
+    asked: list[str] = []
+    together = asyncio.Barrier(4)
+
+    async def answer(seen: Seen, writer: asyncio.StreamWriter) -> None:
+        model = json.loads(seen.body)["model"]
+        asked.append(model)
+        if model == PRIMARY:
+            await together.wait()
+        writer.write(stream(REFUSAL if model == PRIMARY else SERVED))
+        await writer.drain()
+
+    async def one(url: str) -> bytes:
+        async with connected(url) as (reader, writer):
+            writer.write(post())
+            return (await read_message(reader)).body
+
+    settings = retry(max_per_hour=2)
+    async with asyncio.timeout(PATIENCE), serving(answer) as server:
+        async with gateway(server.url, retry=settings, counsel=Recall(None)) as url:
+            got = await asyncio.gather(*(one(url) for _ in range(4)))
+    assert sorted(got) == sorted([REFUSAL, REFUSAL, SERVED, SERVED])
+    assert asked == [PRIMARY] * 4 + [SECOND] * 2
 
 
 # clients that leave
@@ -547,4 +574,15 @@ async def test_a_request_that_is_not_armed_is_passed_on_and_says_why() -> None:
         writer.write(post(fallbacks="default"))
         got = await read_message(reader)
         assert (got.body, got.field(b"x-demur-exchange")) == (REFUSAL, [])
+    assert [refusal.ruling for entry in kept.entries for refusal in entry.refusals] == [Ruling.FALLBACKS]
+
+
+async def test_a_request_that_is_not_armed_keeps_its_encoding_and_so_does_its_answer() -> None:
+    squeezed = gzip.compress(REFUSAL)
+    kept, answer = Kept(), HEAD.replace(b"request-id", b"Content-Encoding: gzip\r\nrequest-id")
+    async with before(Api(answer + chunk(squeezed) + LAST), kept=kept) as (reader, writer, server):
+        writer.write(post(fallbacks="default").replace(b"Host: x", b"Host: x\r\nAccept-Encoding: gzip, br"))
+        got = await read_message(reader)
+        assert (got.body, got.field(b"content-encoding")) == (squeezed, [b"gzip"])
+        assert server.seen[0].field(b"accept-encoding") == [b"gzip, br"]
     assert [refusal.ruling for entry in kept.entries for refusal in entry.refusals] == [Ruling.FALLBACKS]

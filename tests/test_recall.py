@@ -89,7 +89,7 @@ def test_without_a_database_nothing_is_known_and_none_is_made(recall: Recall, pa
 
 def test_without_a_database_memory_decides(recall: Recall) -> None:
     recall.stick(pin())
-    recall.attempted("s")
+    recall.attempted("s", KEYS)
     assert [recall.pin("k"), recall.pin("k"), recall.attempts("s")] == [pin(), pin(), 1]
 
 
@@ -245,36 +245,43 @@ def test_what_a_person_judged_correct_is_known_at_once(recall: Recall, store: St
 
 def test_attempts_are_counted_for_an_hour_and_by_session(recall: Recall, clock: Clock) -> None:
     for session in ("s", "s", "t", None):
-        recall.attempted(session)
+        recall.attempted(session, KEYS)
     assert [recall.attempts(session) for session in ("s", "t", None, "u")] == [2, 1, 1, 0]
     clock.ahead = 1800
-    recall.attempted("s")
+    recall.attempted("s", KEYS)
     assert recall.attempts("s") == 3
     clock.ahead = 3600 + 60
     assert [recall.attempts(session) for session in ("s", "t", None)] == [1, 0, 0]
     clock.ahead = 5400 + 60
-    recall.attempted("s")
+    recall.attempted("s", KEYS)
     assert recall.attempts("s") == 1
     assert len(recall._attempts["s"]) == 1, "what no longer counts is not kept"
+
+
+def test_no_more_are_counted_than_a_session_may_have(recall: Recall, clock: Clock) -> None:
+    assert [recall.attempted("s", 2) for _ in range(3)] == [True, True, False]
+    assert (recall.attempts("s"), recall.attempted("t", 2)) == (2, True)
+    clock.ahead = 3600 + 60
+    assert recall.attempted("s", 2)
 
 
 def test_the_attempts_of_all_processes_count(recall: Recall, store: Store, path: Path, clock: Clock) -> None:
     store.apply(asked(1, 3, at=clock.stamp(-60), session_id="s"))
     store.apply(asked(2, 5, at=clock.stamp(-3660), session_id="s"))
     store.apply(asked(3, 7, at=clock.stamp(), session_id=None))
-    recall.attempted("s")
+    recall.attempted("s", KEYS)
     assert recall.attempts("s") == Recall(path, now=clock).attempts("s") == 3
     for _ in range(4):
-        recall.attempted("s")
+        recall.attempted("s", KEYS)
     assert recall.attempts("s") == 5
     assert recall.attempts(None) == 0
 
 
 def test_only_the_sessions_that_asked_last_are_remembered(recall: Recall) -> None:
     for n in range(KEYS):
-        recall.attempted(str(n))
-    recall.attempted("0")
-    recall.attempted(None)
+        recall.attempted(str(n), KEYS)
+    recall.attempted("0", KEYS)
+    recall.attempted(None, KEYS)
     assert [recall.attempts(session) for session in ("0", "1", "2", None)] == [2, 0, 1, 1]
 
 
@@ -321,7 +328,7 @@ def test_where_the_database_cannot_be_read_memory_alone_decides(
         store.apply(asked(1, 3, at=clock.stamp(), session_id="s", asked="f", verdict=Verdict.CORRECT))
         store.apply([Entry(pins=[pin("a"), pin("b"), pin("c")])])
     recall.stick(pin("mine"))
-    recall.attempted("s")
+    recall.attempted("s", KEYS)
     assert recall.pin("a")
     with capture_logs() as log:
         mend = trouble(path)
@@ -406,7 +413,7 @@ def test_what_is_put_into_the_writer_counts_all_along(recall: Recall, path: Path
 async def test_sticking_and_counting_do_not_block_the_event_loop(recall: Recall) -> None:
     """The guard in conftest.py fails this where they do."""
     recall.stick(pin())
-    recall.attempted("s")
+    recall.attempted("s", KEYS)
 
 
 def test_any_thread_may_ask_and_tell(recall: Recall, store: Store) -> None:
@@ -415,7 +422,7 @@ def test_any_thread_may_ask_and_tell(recall: Recall, store: Store) -> None:
     def work(k: int) -> None:
         for n in range(50):
             recall.stick(pin(f"{k}-{n}"))
-            recall.attempted("s")
+            recall.attempted("s", KEYS)
             assert recall.pin(f"{k}-{n}")
             assert recall.pin("theirs")
             assert recall.attempts("s") > n

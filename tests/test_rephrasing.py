@@ -9,6 +9,7 @@ import aiohttp
 import pytest
 
 from gateways import Kept, gateway
+from playbook import Memory
 from schemas.records import Update
 from schemas.settings import Rephrase, Retry
 from scripted import Api, Request, Script, failure, scripted
@@ -41,11 +42,17 @@ ANSWERED = Script(message=message())
 
 
 @asynccontextmanager
-async def asked(retry: Retry, *scripts: Script, sent: Json | None = None) -> AsyncIterator[tuple[Json, Api, Kept]]:
+async def asked(
+    retry: Retry, *scripts: Script, sent: Json | None = None, content: bool = True
+) -> AsyncIterator[tuple[Json, Api, Kept]]:
     """What the client got for one request, the API, and what was kept."""
     kept = Kept()
     body = {"model": "claude-opus-5", "max_tokens": 99, "messages": list(HI), **(sent or {})}
-    async with scripted(*scripts) as api, gateway(api.url, kept, retry=retry) as url, aiohttp.ClientSession() as client:
+    async with (
+        scripted(*scripts) as api,
+        gateway(api.url, kept, retry=retry, content=content) as url,
+        aiohttp.ClientSession() as client,
+    ):
         async with client.post(f"{url}/v1/messages", json=body, headers={"x-api-key": "sk-client"}) as response:
             yield await response.json(), api, kept
 
@@ -137,8 +144,10 @@ async def test_where_it_fails_the_client_gets_the_first_refusal() -> None:
             "cyber",
             "unrephrased",
         ),
+        (retry(), {"messages": [*HI, {"role": "assistant", "content": "{"}]}, "cyber", "unrephrased"),
+        (retry(), {"system": "You are a security monitor for autonomous AI coding agents."}, "cyber", "unrephrased"),
     ],
-    ids=["reasoning", "category", "bound", "model", "nothing to trim", "checksum"],
+    ids=["reasoning", "category", "bound", "model", "nothing to trim", "checksum", "prefill", "the client's own"],
 )
 async def test_what_may_not_be_rephrased_is_not(settings: Retry, sent: Json, category: str, ruling: str) -> None:
     async with asked(settings, declined(category), sent=sent) as (got, api, kept):
@@ -166,6 +175,40 @@ async def test_trim_leaves_the_tool_s_result_out_and_says_so() -> None:
         assert "alarming" in updates(kept)[-1].rephrasings[0].original
 
 
+async def test_what_a_person_judged_to_be_correctly_declined_is_not_rephrased() -> None:
+    kept, counsel = Kept(), Memory(judged=True)
+    async with (
+        scripted(declined()) as api,
+        gateway(api.url, kept, retry=retry(), counsel=counsel) as url,
+        aiohttp.ClientSession() as client,
+    ):
+        body = {"model": "claude-opus-5", "max_tokens": 99, "messages": list(HI)}
+        async with client.post(f"{url}/v1/messages", json=body) as response:
+            assert (await response.json())["stop_reason"] == "refusal"
+    assert len(api.asked) == 1
+    assert [update.ruling for update in updates(kept)] == ["judged_correct"]
+
+
+SECRET = "sk-ant-api03-e2e0PLANTED0in0the0prompt0BBBB"
+
+
+async def test_both_texts_are_kept_without_their_secrets() -> None:
+    sent = {"messages": [{"role": "user", "content": f"Fix the login, the key is {SECRET}"}]}
+    async with asked(retry(scope_note=f"It is ours, see {SECRET}"), declined(), ANSWERED, sent=sent) as (_, api, kept):
+        assert SECRET in json.dumps(api.asked[1].body)
+        (texts,) = updates(kept)[0].rephrasings
+        assert texts.original.startswith("Fix the login, the key is [redacted")
+        assert SECRET not in texts.original + texts.sent
+
+
+async def test_where_no_text_is_to_be_kept_neither_of_the_two_is() -> None:
+    async with asked(retry(), declined(), ANSWERED, content=False) as (got, _, kept):
+        assert got["stop_reason"] == "end_turn"
+        (update,) = updates(kept)
+        assert [one.strategy for one in update.attempts] == [None, "scope-note"]
+        assert update.rephrasings == []
+
+
 RESTATED = "Repair the login of shop.py"
 
 
@@ -186,7 +229,7 @@ async def test_restate_asks_the_named_model_first_and_gives_it_the_last_text_alo
 async def test_another_server_that_restates_gets_its_own_key_and_nothing_of_the_client_s(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setenv("RESTATER_KEY", "sk-own")
+    monkeypatch.setenv("RESTATER_KEY", "sk-own\n")
     async with scripted(Script(message=message(RESTATED))) as local:
         settings = retry("restate", restate_model="m", restate_upstream=local.url, restate_key_env="RESTATER_KEY")
         async with asked(settings, declined(), ANSWERED) as (got, api, _):
@@ -214,8 +257,11 @@ async def test_a_restatement_that_is_none_is_not_sent(answer: Script) -> None:
     async with asked(settings, declined(), answer) as (got, api, kept):
         assert got["stop_reason"] == "refusal"
         assert len(api.asked) == 2
-        assert [update.ruling for update in updates(kept)] == ["unrephrased"]
-        assert updates(kept)[0].rephrasings == []
+        (update,) = updates(kept)
+        assert (update.ruling, update.rephrasings) == ("unrephrased", [])
+        _, asking = update.attempts
+        assert (asking.by, asking.model, asking.strategy) == ("demur", "claude-haiku-4-5", "restate")
+        assert (asking.outcome, (asking.why or "")[:14]) == ("error", "not sent: the ")
 
 
 async def test_a_server_that_is_none_leaves_the_refusal() -> None:

@@ -7,6 +7,7 @@ import pytest
 
 from proxy.settings import SettingsError, load
 
+RESTATE = '[retry]\nenabled = true\n[retry.rephrase]\nenabled = true\nstrategy = "restate"\nrestate_model = "m"\n'
 CHAIN = '[[retry.fallback]]\nmodel = "claude-opus-4-8"\n'
 
 
@@ -42,6 +43,20 @@ def config(tmp_path: Path) -> Path:
             '[retry.rephrase]\nenabled = true\nscope_note = "x"\nrestate_key_env = "sk-ant-secret"\n',
             "restate_key_env is no name of an environment variable",
         ),
+        *(
+            (
+                f'[retry.rephrase]\nenabled = true\nstrategy = "restate"\nrestate_model = "m"\nrestate_upstream = "{url}"\n',
+                "restate_upstream is not a URL",
+            )
+            for url in (
+                "http://",
+                "http://loc alhost",
+                "http://h:99999",
+                "http://me:key@h",
+                "https://h/v1?key=1",
+                "http://[",
+            )
+        ),
         ('[retry.rephrase]\nstrategy = "encode"\n', '"scope-note", "trim" or "restate"'),
         ("[retry.rephrase]\nenabled = true\n", "needs your own statement in retry.rephrase.scope_note"),
         ('[retry.rephrase]\nenabled = true\nstrategy = "restate"\n', "needs retry.rephrase.restate_model"),
@@ -70,6 +85,12 @@ def test_what_has_no_effect_is_a_warning(config: Path) -> None:
         (f'[retry]\nenabled = true\ncategories = ["cybre"]\n{CHAIN}', "'cybre', which is no category"),
         (f"[retry]\nenabled = true\nhold_s = 300\n{CHAIN}", "retry.hold_s is 300"),
         ('[retry.rephrase]\nenabled = true\nscope_note = "x"\n', "retry.enabled is not true"),
+        (
+            '[retry]\nenabled = true\n[retry.rephrase]\nenabled = true\nstrategy = "trim"\nscope_note = "x"\n',
+            "scope_note is not sent",
+        ),
+        (f'{RESTATE}restate_key_env = "HOME"\n', "restate_key_env is not used"),
+        (f'{RESTATE}restate_upstream = "http://h/v"\nrestate_key_env = "NOT_SET"\n', "is not set: no key is sent"),
         (CHAIN, "retry.enabled is not true"),
     ],
 )

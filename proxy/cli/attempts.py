@@ -7,7 +7,7 @@ import click
 
 from proxy.cli import words
 from proxy.cli.layout import fit, folded, width, wrapped
-from schemas.labels import Result
+from schemas.labels import REPHRASED, Result, Ruling
 from schemas.records import Attempt, Refusal, Rephrasing
 
 _TOLD = {Result.ANSWERED, Result.REFUSED}
@@ -19,7 +19,10 @@ _LEAST = 20
 def facts(refusal: Refusal, attempts: list[Attempt]) -> Iterator[tuple[str, str]]:
     """Titles and sentences: the rule that decided, and the turns that went elsewhere later."""
     if refusal.ruling:
-        yield "retry", words.ruling(refusal.ruling, tried=any(attempt.by == "demur" for attempt in attempts))
+        said = words.ruling(refusal.ruling, tried=any(attempt.by == "demur" for attempt in attempts))
+        last = next((one.strategy for one in reversed(attempts) if one.outcome == Result.ANSWERED), None)
+        changed = refusal.ruling == Ruling.RECOVERED and last in REPHRASED
+        yield "retry", f"{said}: with its last turn rephrased ({last})" if changed else said
     if n := refusal.turns_elsewhere:
         were = "was" if n == 1 else "were"
         model = words.line(refusal.answered_by or "the model that answered")

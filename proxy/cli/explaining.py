@@ -12,12 +12,13 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import click
 
 from proxy.cli.options import Failed, columns, config_option, db_option, json_option, meant, one_line_errors, warn
+from schemas.labels import Ruling
 
 if TYPE_CHECKING:
     from proxy.core.policy import Asked, Declined
     from proxy.store import Store
     from schemas.records import Refusal
-    from schemas.settings import Retry
+    from schemas.settings import Rephrase, Retry
 
 IN_A_PIPE = 100
 """Columns where no terminal says how many."""
@@ -49,8 +50,9 @@ class Explained(NamedTuple):
 
     @property
     def against(self) -> Rule | None:
-        """The first rule that does not hold."""
-        return next((rule for rule in self.rules if rule.holds is False), None)
+        """The first rule that does not hold; that of rephrasing forbids nothing where there is a chain."""
+        spared = Ruling.UNREPHRASED if self.models else None
+        return next((rule for rule in self.rules if rule.holds is False and rule.rule != spared), None)
 
     @property
     def asked_again(self) -> bool | None:
@@ -71,7 +73,8 @@ class Explained(NamedTuple):
         from proxy.cli import words
 
         if self.against:
-            return words.ruling(self.against.rule)
+            unrephrased = self.against.rule == Ruling.UNREPHRASED
+            return f"not asked again: {self.against.why}" if unrephrased else words.ruling(self.against.rule)
         if not self.most:
             return words.ruling("max_attempts")
         untold = sum(rule.holds is None for rule in self.rules)
@@ -116,7 +119,7 @@ def retry(name: str, as_json: bool, db: str | None, config: str | None) -> None:
 
 def explain(store: "Store", refusal: "Refusal", retry: "Retry") -> Explained:
     """The rules for a stored refusal, with these settings."""
-    from proxy.core.policy import arming, asking, chain
+    from proxy.core.policy import arming, asking, chain, rephrases
 
     body = _body(store, refusal)
     asked = _asked(refusal, body)
@@ -129,8 +132,25 @@ def explain(store: "Store", refusal: "Refusal", retry: "Retry") -> Explained:
         for check in checks
     ]
     models = [str(retry.fallback[n]["model"]) for n in chain(retry, primary, refusal.category)]
-    rephrasing = retry.rephrase.strategy if retry.rephrase.enabled else None
+    rephrasing = None
+    if rephrases(retry, primary, refusal.category) and retry.rephrase.max_attempts:
+        rules.append(_rephrasing(retry.rephrase, asked, body))
+        rephrasing = retry.rephrase.strategy if rules[-1].holds is not False else None
     return Explained(refusal, rules, models, rephrasing, retry.max_attempts)
+
+
+def _rephrasing(settings: "Rephrase", asked: "Asked", body: bytes | None) -> Rule:
+    """Whether the stored request can be rephrased; of ``restate`` whether it can be asked for."""
+    from proxy.core.rephrase import Declined
+    from proxy.core.rephraser import first_step
+
+    if body is None:
+        return Rule(Ruling.UNREPHRASED, None, "the request is not stored")
+    found = first_step(body, asked.who, settings, settings.strategy)
+    if isinstance(found, Declined):
+        return Rule(Ruling.UNREPHRASED, False, f"{settings.strategy}: {found.why}")
+    later = "; whether what comes back passes, shows then" if isinstance(found, bytes) else ""
+    return Rule(Ruling.UNREPHRASED, True, f"{settings.strategy}: the request can be rephrased{later}")
 
 
 def _body(store: "Store", refusal: "Refusal") -> bytes | None:

@@ -11,7 +11,7 @@ from threading import Lock
 
 import click
 
-from schemas.labels import Kind, Outcome
+from schemas.labels import REPHRASED, Kind, Outcome
 from schemas.models import family
 from schemas.records import Pin, Refusal, Update
 
@@ -53,22 +53,28 @@ class Notice:
                 self._turns[pin.answered_by] += update.turns_elsewhere
             self._say(f"a later turn was answered by {pin.answered_by}{_instead(pin.answered_by, pin.model)}")
         else:
-            self._ended(update.refusal_id, update.outcome, update.answered_by)
+            last = update.attempts[-1].strategy if update.attempts else None
+            self._ended(update.refusal_id, update.outcome, update.answered_by, last if last in REPHRASED else None)
 
     def close(self) -> None:
         """The session is over."""
         if summary := self._summary():
             _print(summary)
 
-    def _ended(self, refusal_id: str, outcome: Outcome | None, answered_by: str | None) -> None:
+    def _ended(
+        self, refusal_id: str, outcome: Outcome | None, answered_by: str | None, rephrased: str | None = None
+    ) -> None:
         if outcome in {None, Outcome.REFUSED, Outcome.UNKNOWN}:
             return
-        model = answered_by or "another model"
+        model, changed = (
+            answered_by or "another model",
+            f" after its last turn was rephrased ({rephrased})" if rephrased else "",
+        )
         with self._lock:
             refusal = self._seen.get(refusal_id)
-            self._answered[refusal_id] = model
+            self._answered[refusal_id] = f"{model}{changed}"
         asked = refusal.model if refusal else None
-        self._say(f"answered by {model}{_instead(answered_by, asked)}{_ASKED.get(outcome, '')}")
+        self._say(f"answered by {model}{_instead(answered_by, asked)}{changed}{_ASKED.get(outcome, '')}")
 
     def _say(self, what: str) -> None:
         if self._at_once:

@@ -68,7 +68,7 @@ RULINGS = {
     Ruling.MAX_ATTEMPTS: f"{_NOT}the request had had its further attempts (retry.max_attempts)",
     Ruling.ROUTES: f"{_NOT}retry.routes permits no model of the chain for this model and category; 'any' is your own word",
     Ruling.UNFIT: f"{_NOT}no model of the chain can take this request",
-    Ruling.UNREPHRASED: f"{_NOT}there was nothing to rephrase, or what came of it did not pass (the log says which)",
+    Ruling.UNREPHRASED: f"{_NOT}it could not be rephrased, or what came of that did not pass (the attempts, or `demur retry --explain`, say why)",
     Ruling.TOOL: f"{_NOT}a tool call had begun on the client's side",
     Ruling.MID_STREAM: f"{_NOT}output had been sent, and no other answer could safely follow it",
     Ruling.HOLD: f"{_NOT}the response had been held back for as long as allowed (retry.hold_s)",

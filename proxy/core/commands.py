@@ -37,8 +37,8 @@ class Counsel(Protocol):
     def attempts(self, session_id: str | None) -> int:
         """Further attempts within the last hour."""
 
-    def attempted(self, session_id: str | None) -> None:
-        """Count one. Does not block."""
+    def attempted(self, session_id: str | None, most: int) -> bool:
+        """Count one more, unless this process has counted ``most`` within the last hour: then False. Does not block."""
 
     def stick(self, pin: Pin) -> None:
         """Remember it. Does not block."""

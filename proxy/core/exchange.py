@@ -152,6 +152,11 @@ class Exchange:
             seen = Seen(self.id, self._asker().model, mark, self.now(), answers(parts.segments))
             self._watcher.recent.note(self._asker(), seen)
 
+    @property
+    def keeps_text(self) -> bool:
+        """Whether the text of a declined request is stored."""
+        return self._watcher.content
+
     def clean(self, said: str) -> str:
         """A text without secrets."""
         return self._watcher.redactor.text(said)[0]

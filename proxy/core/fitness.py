@@ -83,7 +83,8 @@ def fit(body: dict[str, Any], model: str, betas: list[str], learned: Collection[
         made.body["messages"] = _folded(body["messages"])
         made.betas[:] = [beta for beta in betas if not beta.startswith(MID_SYSTEM)]
         made.changes.append("system messages folded")
-    for field in (*(SAMPLING if Shape.SAMPLING in shapes else ()), *learned):
+    slow = ("speed",) if Shape.FAST in shapes and body.get("speed") == "fast" else ()
+    for field in (*(SAMPLING if Shape.SAMPLING in shapes else ()), *slow, *learned):
         _leave_out(made, field)
     return made
 

@@ -68,9 +68,11 @@ class Graft:
         return b"".join(self._take(frame) for frame in self._frames.feed(data) if self.refused is None)
 
     def close(self, *, whole: bool) -> bytes:
-        """See ``Reader``."""
-        rest = b"".join(frame.raw for frame in self._frames.close())
-        return b"" if self.refused is not None else (self._finish() if whole else b"") + self._first() + rest
+        """See ``Reader``. An event that broke off is left out: it has no place in the client's message."""
+        rest = b"".join([self._take(frame) for frame in self._frames.close() if whole and parse(frame.parse()[1])])
+        if self.refused is not None:
+            return b""
+        return rest + (self._finish() if whole else b"") + self._first()
 
     def flush(self) -> bytes:
         """See ``Reader``. Nothing is held back here but ends."""

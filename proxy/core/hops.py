@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from proxy.core.answer import Answer
-from proxy.core.commands import Chunk, End, Event, Failed, Late, Note, Open, Opened, Read, Step, Tell
+from proxy.core.commands import Ask, Chunk, End, Event, Failed, Late, Note, Open, Opened, Read, Step, Told
 from proxy.core.encoding import Decoder
 from proxy.core.fitness import Unfit, learnable
 from proxy.core.graft import Graft
@@ -87,6 +87,8 @@ class Hops:
                 yield Note("hop.unfit", facts={"model": entry["model"], "why": made.reason})
                 return None
             event = yield from self._hop(entry, made, refused.token, blocks)
+            if event is None:
+                return Ruling.MAX_PER_HOUR
             if isinstance(event, Opened) and 200 <= event.status < 300:
                 return (yield from self.follow(str(entry["model"]), event, leg, blocks))
             if not (isinstance(event, Opened) and event.status == 400 and blocks):
@@ -127,16 +129,22 @@ class Hops:
         )
 
     def ask(self, model: str, made: Hop, strategy: Strategy) -> Step[Event]:
-        """Sends one further attempt; what came of it is recorded where it is no answer."""
+        """Sends one further attempt; what came of it is recorded where it is no answer. None: the session may have no more."""
+        if not (yield from self._counts()):
+            return None
         self.sent += 1
         self._wire.secret = True
-        session = self._plan.asked.who.session_id
-        yield Tell(lambda counsel: counsel.attempted(session))
         self._ledger.began(model, strategy)
         event = yield from self.open(made, min(HEAD_S, max(0.0, self._passage.until - self._plan.clock())))
         if not isinstance(event, Opened) or not 200 <= event.status < 300:
             yield from self._failed(model, event)
         return event
+
+    def _counts(self) -> Step[bool]:
+        """Whether it is still within what the session may have: another request of it may have been asked again meanwhile."""
+        session, most = self._plan.asked.who.session_id, self._plan.retry.max_per_hour
+        told = yield Ask(lambda counsel: counsel.attempted(session, most))
+        return not (isinstance(told, Told) and told.answer is False)
 
     def open(self, made: Hop, within: float | None) -> Step[Event]:
         """Sends it. Raises ``Left``."""

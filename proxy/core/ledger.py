@@ -46,7 +46,9 @@ class Ledger:
         )
 
     def rephrased(self, strategy: Strategy, original: str, sent: str) -> None:
-        """What the next attempt changes."""
+        """What the next attempt changes; nothing where no text of a request is to be kept."""
+        if not self._exchange.keeps_text:
+            return
         clean = self._exchange.clean
         self._rephrasings.append(
             Rephrasing(n=len(self._attempts), strategy=strategy, original=clean(original), sent=clean(sent))

@@ -56,22 +56,14 @@ class Marked:
 
     def feed(self, data: bytes) -> bytes:
         """See ``Reader``."""
-        out = []
-        for frame in self._frames.feed(data):
-            if self.refused is not None:
-                self._after += frame.raw
-                self.stopped = self.stopped or is_last(frame)
-            else:
-                out.append(self._take(frame))
-        return b"".join(out)
+        return b"".join([self._read(frame) for frame in self._frames.feed(data)])
 
     def close(self, *, whole: bool) -> bytes:
-        """See ``Reader``."""
-        rest = b"".join(frame.raw for frame in self._frames.close())
+        """See ``Reader``. An event that broke off is left out: it has no place in the client's message."""
+        rest = b"".join([self._read(frame) for frame in self._frames.close() if whole and parse(frame.parse()[1])])
         if self.refused is not None:
-            self._after += rest
             return b""
-        return self._open() + self._finished() + rest if whole else self._open() + rest
+        return rest + self._open() + (self._finished() if whole else b"")
 
     def flush(self) -> bytes:
         """See ``Reader``."""
@@ -89,6 +81,13 @@ class Marked:
         """The ends of blocks that are still open, before a seam."""
         open_blocks, self._blocks = self._blocks, {}
         return b"".join(event({"type": "content_block_stop", "index": index}) for index in open_blocks)
+
+    def _read(self, frame: Frame) -> bytes:
+        if self.refused is None:
+            return self._take(frame)
+        self._after += frame.raw
+        self.stopped = self.stopped or is_last(frame)
+        return b""
 
     def _take(self, frame: Frame) -> bytes:
         name, data = frame.parse()

@@ -13,6 +13,7 @@ from proxy.core.headers import values
 from proxy.core.heads import armed_head
 from proxy.core.relay import Watched
 from proxy.core.splice import Reader
+from proxy.core.through import Through
 from proxy.core.whole import Whole
 
 TAIL_S = 2.0
@@ -189,7 +190,7 @@ class Passage:
         while True:
             until = leg.until if leg.shown else min(self.until, leg.until)
             event = yield Read(None if until == FOREVER else max(0.0, until - self._clock()))
-            if not isinstance(event, Late) or leg.answer is not None or leg.shown:
+            if not isinstance(event, Late) or leg.shown or not self._may_begin(leg):
                 break
             self.until = FOREVER
             self.out = leg.reader.flush()
@@ -197,6 +198,10 @@ class Passage:
         if isinstance(event, Failed) and event.left:
             raise Left
         return event
+
+    def _may_begin(self, leg: Leg) -> bool:
+        """Whether what is held back goes out once time is over: of a later attempt only what has begun to answer."""
+        return leg.answer is None or (isinstance(leg.reader, Through) and leg.reader.thinks)
 
     def _look(self, leg: Leg, data: bytes) -> Step[None]:
         if leg.answer is None:

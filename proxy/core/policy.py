@@ -124,9 +124,11 @@ def asking(retry: Retry, primary: str | None, declined: Declined) -> Iterator[Ch
     yield Check(
         Ruling.MAX_PER_HOUR, within, f"attempts for the session this hour: {declined.attempts} of {retry.max_per_hour}"
     )
-    permitted_by = f'retry.routes is "{retry.routes}"'
-    open_to = bool(chain(retry, primary, declined.category)) or retry.rephrase.enabled
-    yield Check(Ruling.ROUTES, open_to, f"{permitted_by}: {_has(open_to, 'a', 'no')} model of the chain is permitted")
+    entries, rephrased = chain(retry, primary, declined.category), rephrases(retry, primary, declined.category)
+    why = f'retry.routes is "{retry.routes}": {"a" if entries else "no"} model of the chain is permitted'
+    if retry.rephrase.enabled and not entries:
+        why += ", but a rephrased attempt is" if rephrased else ", and retry.rephrase.model is not"
+    yield Check(Ruling.ROUTES, bool(entries) or rephrased, why)
 
 
 def chain(retry: Retry, primary: str | None, category: str | None) -> list[int]:
@@ -141,6 +143,15 @@ def chain(retry: Retry, primary: str | None, category: str | None) -> list[int]:
         others = [n for n in entries if family(str(retry.fallback[n]["model"])) != family(primary or "")]
         return others if category in UNKNOWN_PRIMARY else []
     return [n for n in entries if family(str(retry.fallback[n]["model"])) in targets]
+
+
+def rephrases(retry: Retry, primary: str | None, category: str | None) -> bool:
+    """Whether a rephrased attempt may be made: it is on, and its model is the one that declined, or one that may take over from it."""
+    model = family(retry.rephrase.model or primary or "")
+    own = model == family(primary or "")
+    return retry.rephrase.enabled and (
+        retry.routes == "any" or own or model in (permitted(primary or "", category) or ())
+    )
 
 
 def first_against(checks: Iterable[Check]) -> Check | None:

@@ -6,16 +6,20 @@ it was sent, decompressed, and gives the new one with the two texts side by side
 
 The body is cut by ``proxy.core.context`` and joined again with one part exchanged: all other bytes stay as they were. Only the last
 turn of the user is ever touched, which no thinking block before it is bound to (PROTOCOL 2.6). A request with a checksum in its
-attribution block is left alone: the checksum covers the messages, and a new one would be a forgery (PROTOCOL 5.4).
+attribution block is left alone: the checksum covers the messages, and a new one would be a forgery (PROTOCOL 5.4). So is what a client asks by itself
+(a title, a summary, whether a command is safe to run): nobody typed it, and a note or a gap in it would mislead who judges by it.
 """
 
 import re
 from json import JSONDecoder
 from typing import Any, NamedTuple
 
+from proxy.core.asker import Asker
 from proxy.core.context import Split, join, split
+from proxy.core.inserted import skill
 from proxy.core.message import table
 from proxy.core.segment import string, to_json
+from schemas.labels import Role
 from schemas.records import Segment
 
 
@@ -73,10 +77,21 @@ _NAME = re.compile(r"[\w.:/+-]{1,128}")
 """A tool's name or a media type."""
 _MEDIA = {"document": "a", "image": "an"}
 _BY_REFERENCE = frozenset({"url", "file"})
+_PERSONS = frozenset({"AskUserQuestion", "ExitPlanMode"})
+_SAID = re.compile(
+    r"(?:The user doesn't want to|Permission for this tool use was denied|The user responded: |Your questions have been answered: )"
+    r"|.*<system-reminder>\s*The user sent ",
+    re.DOTALL,
+)
+"""Tools whose results are what a person said, and results in which Claude Code tells what a person said (strings of 2.1.197 and 2.1.330)."""
+_SIDE = frozenset({Role.CLASSIFIER, Role.TITLE, Role.COMPACTION})
+"""What a client asks by itself, as far as it can be told."""
 
 
-def forbidden(body: bytes) -> str | None:
+def forbidden(body: bytes, who: Asker) -> str | None:
     """Why this request may never be rephrased, in one line; None where it may."""
+    if who.role in _SIDE:
+        return "the client asks this by itself: nobody typed it"
     turn = opened(body)
     return turn.why if isinstance(turn, Declined) else None
 
@@ -101,7 +116,7 @@ def scope_note(body: bytes, note: str) -> Rephrased | Declined:
 def trim(body: bytes) -> Rephrased | Declined:
     """Without the newest result of a tool, document or image of the last turn; a text in its place says what it was, and its size.
 
-    What an earlier trim left out is passed over. What the user typed and the client's reminders stay.
+    What an earlier trim left out is passed over. What the user typed, also into a tool's result, and the client's reminders stay.
     """
     turn = opened(body)
     if isinstance(turn, Declined):
@@ -115,9 +130,9 @@ def trim(body: bytes) -> Rephrased | Declined:
 
 
 def said(value: object) -> str:
-    """The text that a person typed: of a string or a text block that is not blank and no reminder of the client's. Else empty."""
+    """The text that a person typed: of a string or a text block that is not blank, no reminder of the client's and no skill. Else empty."""
     text = _text(value)
-    return "" if text.isspace() or text.lstrip().startswith(_REMINDER) else text
+    return "" if text.isspace() or text.lstrip().startswith(_REMINDER) or skill(text) else text
 
 
 def opened(body: bytes) -> Turn | Declined:
@@ -180,8 +195,8 @@ def _candidate(block: Block) -> str | None:
     """What trim would leave out here, in words: ``the result of the tool Read, 12,345 bytes``."""
     kind, tool = string(block.value, "type"), block.segment.tool or ""
     if kind == "tool_result":
-        content = block.value.get("content")
-        if not content or _STOOD_IN.fullmatch(_told(block.value)):
+        content, told = block.value.get("content"), _told(block.value)
+        if not content or _STOOD_IN.fullmatch(told) or tool in _PERSONS or _SAID.match(told):
             return None
         return f"the result of {f'the tool {tool}' if _NAME.fullmatch(tool) else 'a tool'}, {_size(content)}"
     return _medium(block.value) if kind in _MEDIA else None

@@ -9,6 +9,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from proxy.core import rephrase, restate
+from proxy.core.asker import Asker
 from proxy.core.commands import Ask, Chunk, End, Failed, Note, Open, Opened, Read, Step, Told
 from proxy.core.encoding import Decoder
 from proxy.core.fitness import Unfit
@@ -18,9 +19,10 @@ from proxy.core.hops import Hops
 from proxy.core.ledger import Ledger
 from proxy.core.passage import Ending, Left, Leg
 from proxy.core.plan import Plan
+from proxy.core.policy import rephrases
 from proxy.core.rephrase import Declined, Rephrased
-from schemas.labels import Ruling, Strategy
-from schemas.models import family, permitted
+from schemas.labels import Result, Ruling, Strategy
+from schemas.settings import Rephrase
 
 RESTATE_S = 30.0
 """How long a restatement may take, in seconds."""
@@ -41,11 +43,7 @@ class Rephraser:
 
     def open_to(self, category: str | None) -> bool:
         """Whether a rephrased attempt may be made after a refusal of this category."""
-        if not self._settings.enabled or self._tried >= self._settings.max_attempts:
-            return False
-        model = family(self._settings.model or self._asked)
-        targets = permitted(self._asked, category)
-        return self._plan.retry.routes == "any" or model == family(self._asked) or model in (targets or ())
+        return self._tried < self._settings.max_attempts and rephrases(self._plan.retry, self._asked, category)
 
     def again(self, leg: Leg) -> Step[tuple[Leg, Ending] | Ruling | None]:
         """The rephrased attempt's answer; None where there is none."""
@@ -69,21 +67,19 @@ class Rephraser:
         return (yield from self._hops.follow(model, event, leg, [], sticks=False))
 
     def _rephrased(self) -> Step[Rephrased | Declined]:
-        if self._strategy is Strategy.RESTATE:
-            return (yield from self._restated())
-        body, note = self._body, self._settings.scope_note
+        body, who, settings, strategy = self._body, self._plan.asked.who, self._settings, self._strategy
+        told = yield Ask(lambda _: first_step(body, who, settings, strategy))
+        made = told.answer if isinstance(told, Told) else None
+        if not isinstance(made, bytes):
+            return made if isinstance(made, Rephrased | Declined) else Declined("it took too long")
+        self._ledger.began(settings.restate_model, strategy)
+        found = yield from self._restated(made)
+        if isinstance(found, Declined):
+            self._ledger.ended(None, Result.ERROR, f"not sent: {found.why}")
+        return found
 
-        def question(_: object) -> Rephrased | Declined:
-            return rephrase.trim(body) if self._strategy is Strategy.TRIM else rephrase.scope_note(body, note)
-
-        return _made((yield Ask(question)))
-
-    def _restated(self) -> Step[Rephrased | Declined]:
-        body, model = self._body, self._settings.restate_model
-        told = yield Ask(lambda _: restate.restating(body, model))
-        asking = told.answer if isinstance(told, Told) else None
-        if not isinstance(asking, bytes):
-            return asking if isinstance(asking, Declined) else Declined("it took too long")
+    def _restated(self, asking: bytes) -> Step[Rephrased | Declined]:
+        body = self._body
         event = yield self._to_restater(asking)
         if not isinstance(event, Opened):
             if isinstance(event, Failed) and event.left:
@@ -91,7 +87,9 @@ class Rephraser:
             return Declined("the model that restates gave no answer")
         head = event
         answer = yield from self._read(head)
-        return _made((yield Ask(lambda _: restate.restated(body, answer, head.status))))
+        told = yield Ask(lambda _: restate.restated(body, answer, head.status))
+        made = told.answer if isinstance(told, Told) else None
+        return made if isinstance(made, Rephrased | Declined) else Declined("it took too long")
 
     def _to_restater(self, body: bytes) -> Open:
         """The client's own credentials go only where the client sends them itself."""
@@ -121,6 +119,10 @@ class Rephraser:
         return body if isinstance(event, End) else b""
 
 
-def _made(told: object) -> Rephrased | Declined:
-    answer = told.answer if isinstance(told, Told) else None
-    return answer if isinstance(answer, Rephrased | Declined) else Declined("it took too long")
+def first_step(body: bytes, who: Asker, settings: Rephrase, strategy: str) -> Rephrased | Declined | bytes:
+    """The rephrased request; with ``restate`` the request to the model that restates; or why there is none. Does no I/O, and raises nothing."""
+    if why := rephrase.forbidden(body, who):
+        return Declined(why)
+    if strategy == Strategy.RESTATE:
+        return restate.restating(body, settings.restate_model)
+    return rephrase.trim(body) if strategy == Strategy.TRIM else rephrase.scope_note(body, settings.scope_note)

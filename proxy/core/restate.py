@@ -1,21 +1,12 @@
 """The last user text put more plainly by a model: what that model is asked, and whether what comes back is the same request.
 
 The instruction asks for plainness and forbids all that would make another request of it. It is not trusted to be followed: what comes
-back is held against the original by a table of checks, and the first that it fails decides that it is not sent. They are
-mechanical and strict by intent. A good restatement that is not sent costs one attempt; a bad one that is sent would say what its
-author did not. So every literal of the original has to come back (code, paths, numbers, quotations), and so have the words that name
-the thing that a safeguard looks at (``TERMS``): a request that names malware is restated as one that names malware, or not at all.
-What no check sees (a translation between two kindred languages, a claim in a language that the table lacks) the instruction alone
-forbids.
+back is held against the original by a table of checks (``proxy.core.likeness``), and the first that it fails decides that it is not sent.
 """
 
-import re
-import unicodedata
-from collections import Counter
-from collections.abc import Callable
-from functools import cache, partial
 from typing import NamedTuple
 
+from proxy.core.likeness import CHECKS, is_known
 from proxy.core.message import parse
 from proxy.core.message import text as clean
 from proxy.core.rephrase import Block, Declined, Rephrased, Turn, opened, said
@@ -58,8 +49,6 @@ Otherwise answer with the restated text alone: no introduction, no remark, no qu
 
 LONGEST = 16_000
 """Characters of the longest text that is restated."""
-_SHORT = 60
-"""Characters up to which a text may change its length more freely."""
 _MOST_TOKENS = 8192
 
 
@@ -118,6 +107,8 @@ def _asked(body: bytes) -> _Asked | Declined:
         return Declined("the user's text has a reminder of the client's in it")
     if DECLINE in text:
         return Declined("the user's text has the word in it with which the restating model declines")
+    if not is_known(text):
+        return Declined("the user's text is in a script whose words for `not` and `only` demur does not know")
     return _Asked(turn, block, text) if len(text) <= LONGEST else Declined("the user's text is too long to restate")
 
 
@@ -143,198 +134,3 @@ def _answered(answer: bytes, status: int) -> str | Declined:
     if DECLINE in new:
         return Declined("the restating model declined")
     return new or Declined("the restating model said nothing")
-
-
-class Literal(NamedTuple):
-    """A kind of literal that has to come back."""
-
-    name: str
-    pattern: re.Pattern[str]
-    added: bool = True
-    """Whether one that the original lacks fails too."""
-    marked: bool = False
-    """Whether it may come back with other marks around it."""
-
-
-LITERALS = (
-    Literal("code block", re.compile(r"```.*?(?:```|\Z)|~~~.*?(?:~~~|\Z)", re.DOTALL), marked=True),
-    Literal("piece of code", re.compile(r"`[^`\n]+`"), marked=True),
-    Literal("tag", re.compile(r"</?[A-Za-z][^<>\n]*>")),
-    Literal("URL", re.compile(r"(?<![\w+.-])[a-z][a-z0-9+.-]*+://[^\s<>\"'`)\]}]+")),
-    Literal(
-        "quoted string",
-        re.compile(
-            r"\"[^\"\n]+\"|“[^“”\n]+”|„[^„“”\n]+[“”]|«[^«»\n]+»|「[^「」\n]+」|\u2018[^\u2018\u2019\n]+\u2019|(?<!\w)'[^'\n]+'(?!\w)"
-        ),
-        marked=True,
-    ),
-    Literal(
-        "path",
-        re.compile(
-            r"(?<![\w./~-])(?:~|\.{1,2})?(?:/[\w.@%+=*-]++)++/?|(?<![\w.@-])(?!w/o\b|and/or\b)[\w.@-]++(?:/[\w.@%+=*-]++)++/?"
-            r"|\b[A-Za-z]:\\[^\s\"'`]+"
-        ),
-    ),
-    Literal(
-        "name",  # snake_case and camelCase, files, options, mentions
-        re.compile(
-            r"\b\w*(?:[a-z][A-Z]|_)\w*\b|(?<![\w-])[\w-]{2,}+\.[A-Za-z]\w{0,9}|(?<!\S)--?[A-Za-z][\w-]*+|(?<!\w)@[\w./-]++"
-        ),
-    ),
-    Literal("number", re.compile(r"\d+(?:[.,:]\d+)*"), added=False),
-)
-
-_QUOTES = "\"'`“”„«»「」\u2018\u2019"
-
-
-def _found(literal: Literal, text: str) -> set[str]:
-    return {found[0].strip(_QUOTES).rstrip(".,;:!?") for found in literal.pattern.finditer(text)}
-
-
-def _lacks(literal: Literal, old: str, new: str) -> bool:
-    there = new if literal.marked else _found(literal, new)
-    return any(one not in there for one in _found(literal, old))
-
-
-def _adds(literal: Literal, old: str, new: str) -> bool:
-    return literal.added and any(one not in old for one in _found(literal, new))
-
-
-TERMS = re.compile(
-    r"malware|ransom|rootkit|keylog|botnet|trojan|backdoor|shellcode|exploit|payload|phish|spyware|stealer|vulnerab"
-    r"|zero[ -]?day|0[ -]?day|\bc2\b|ddos|denial[ -]of[ -]service|privilege escalation|jailbreak|bypass|\bevad|\bevasi|exfiltrat"
-    r"|reverse shell|credential|password|brute[ -]?forc|hijack|spoof|injection|\bcrack|\bhack|\bsteal|surveil|deepfake"
-    r"|pathogen|toxin|virus|\bviral|bacteri|anthrax|nerve agent|weapon|explosi|\bbomb|poison|gain[ -]of[ -]function|radioactiv|enrich"
-)
-"""What names the thing that a safeguard looks at: none of them that the original has may be gone. Beginnings of words, small letters."""
-
-CLAIMS = re.compile(
-    # authority and permission
-    r"\b(?:authori[sz]|permi(?:ssion|tted)|consent|approv|certifi|licen[sc]ed|official|legitima|legal|lawful|ethic|(?:i|we) own\b"
-    # professions and engagements
-    r"|(?:i am|i'm|we are|we're) (?:an?|the) \w+|my (?:job|role|profession|employer|company|boss|client|teacher)\b"
-    r"|as (?:an?|the|my|your) (?:\w+ )?(?:analyst|admin|doctor|developer|engineer|officer|owner|scientist|student|teacher|tester)"
-    r"|expert|professional|pen(?:etration)?[ -]?test|red[ -]?team"
-    r"|bug[ -]?bount|ctf\b|capture[ -]the[ -]flag"
-    # purposes
-    r"|research|educat|academic|classroom|homework|awareness|defensive|purpose|harmless|benign|not (?:be )?(?:malicious|harmful)"
-    # stories and roles
-    r"|hypothe|fiction|imagin|pretend|role[ -]?play|novel\b|story|screenplay|scenario|suppose|simulat|thought experiment|act as"
-    r"|you are (?:now )?an? \w+|what if"
-    # the same in other languages
-    r"|autoris|autoriz|erlaub|genehmig|befugt|berechtigt|forschung|lehrzweck|fiktiv|recherche|éducati|investigaci|educativ|ficci|ficti"
-    r"|разреш|уполномоч|исследова|учебн|образовательн|гипотет|вымышлен|представь)"
-    r"|授权|授權|许可|許可|研究|教育|假设|假設|虚构|虛構|扮演|架空|仮定"
-)
-"""Words of claimed authority, profession or purpose, of fiction and roles: none may be new. Beginnings of words, small letters."""
-
-LIMITS = (
-    re.compile(
-        r"\b(?:not?|never|none|nothing|without|cannot|nicht|kein|nie|ohne|pas|jamais|sans|nunca|sin|не|нет|ни|без)\b|n't\b|kein|不|沒|没"
-    ),
-    re.compile(r"\b(?:only|just|except|unless|nur|ausser|seulement|sauf|solo|sólo|excepto|только|кроме)\b|只|仅|僅"),
-)
-"""Negations, and words that limit: where the original has one of a row, so must the restated text."""
-
-_ENCODED = re.compile(
-    r"[A-Za-z0-9+/_=-]{40,}"  # base64 and hex
-    r"|(?:[0-9A-Fa-f]{2}[ :,]?){16,}"
-    r"|(?:%[0-9A-Fa-f]{2}){4,}|(?:\\x[0-9A-Fa-f]{2}|\\u[0-9A-Fa-f]{4}|&\#x?[0-9A-Fa-f]{1,6};){2,}"
-    r"|(?<!\w)(?:\w[ ._*-]){4,}\w(?!\w)"  # l e t t e r s
-    r"|(?<![^\W_])[^\W\d_]++\d++[^\W\d_]++\w*"  # d1gits for letters
-)
-_WORD = re.compile(r"[\u3040-\u30ff\u3400-\u9fff\uac00-\ud7af]|[^\W\d_]+")
-_LOOKALIKE = frozenset({"LATIN", "CYRILLIC", "GREEK"})
-_UNSEEN = frozenset({"Cc", "Cf", "Cn", "Co"})
-
-
-def _plain(text: str) -> str:
-    return " ".join(text.casefold().replace("\u2019", "'").split())
-
-
-def _is_the_same(old: str, new: str) -> bool:
-    return "".join(old.split()) == "".join(new.split())
-
-
-def _is_of_another_length(old: str, new: str) -> bool:
-    """0.5 to 2 times the characters; of a short text from a quarter on, and up to twice what counts as short."""
-    least = len(old) / (2 if len(old) >= _SHORT else 4)
-    return not least <= len(new) <= 2 * max(len(old), _SHORT)
-
-
-def _is_in_another_script(old: str, new: str) -> bool:
-    """Where a script that has a tenth of the letters in one text has less than a quarter of that in the other."""
-    before, after = _scripts(old), _scripts(new)
-    pairs = [(before.get(script, 0), after.get(script, 0)) for script in before.keys() | after.keys()]
-    return any(max(pair) >= 0.1 and min(pair) < max(pair) / 4 for pair in pairs)
-
-
-def _scripts(text: str) -> dict[str, float]:
-    """The share of each script in the letters of a text, literals left out."""
-    shares = Counter(map(_script, filter(str.isalpha, _prose(text))))
-    return {script: times / shares.total() for script, times in shares.items()}
-
-
-@cache
-def _script(letter: str) -> str:
-    return unicodedata.name(letter, "").partition(" ")[0]
-
-
-def _prose(text: str) -> str:
-    for literal in LITERALS:
-        text = literal.pattern.sub(" ", text)
-    return text
-
-
-def _looks_encoded(old: str, new: str) -> bool:
-    if any(found[0] not in old for found in _ENCODED.finditer(new)):
-        return True
-    if any(map(_is_disguised, set(new) - set(old) - set("\n\r\t"))):
-        return True
-    words = set(_WORD.findall(new)) - set(_WORD.findall(old))
-    return any(len(_LOOKALIKE.intersection(map(_script, word))) > 1 for word in words)
-
-
-def _is_disguised(char: str) -> bool:
-    """One that is not seen, or a letter that stands for another (a mathematical bold m)."""
-    return unicodedata.category(char) in _UNSEEN or (char.isalpha() and unicodedata.normalize("NFKC", char) != char)
-
-
-def _loses_a_term(old: str, new: str) -> bool:
-    return bool(set(TERMS.findall(_plain(old))) - set(TERMS.findall(_plain(new))))
-
-
-def _loses_a_limit(old: str, new: str) -> bool:
-    return any(limit.search(_plain(old)) and not limit.search(_plain(new)) for limit in LIMITS)
-
-
-def _claims(old: str, new: str) -> bool:
-    return bool(set(CLAIMS.findall(_plain(new))) - set(CLAIMS.findall(_plain(old))))
-
-
-def _speaks_of_something_else(old: str, new: str) -> bool:
-    """Fewer than three in ten of the words (their beginnings; literals left out) are common: an answer, a translation."""
-    before, after = ({word[:4] for word in _WORD.findall(_prose(text.casefold()))} for text in (old, new))
-    return len(before & after) * 10 < 3 * min(len(before), len(after))
-
-
-class Check(NamedTuple):
-    """One way not to be the same request: what is said of the text that fails, and whether it does, by the old and the new text."""
-
-    why: str
-    fails: Callable[[str, str], bool]
-
-
-CHECKS = (
-    Check("is the same as the original", _is_the_same),
-    Check("is of another length", _is_of_another_length),
-    Check("looks encoded", _looks_encoded),
-    Check("is in another script", _is_in_another_script),
-    *(Check(f"lacks a {literal.name} of the original", partial(_lacks, literal)) for literal in LITERALS),
-    *(Check(f"adds a {literal.name}", partial(_adds, literal)) for literal in LITERALS),
-    Check("lacks a term that names what is asked for", _loses_a_term),
-    Check("lacks a negation or a limit of the original", _loses_a_limit),
-    Check("adds a claim of authority, profession or purpose, or a fiction", _claims),
-    Check("has too little in common with the original", _speaks_of_something_else),
-)
-"""In order; the first that fails is why the text is not sent."""

@@ -36,7 +36,7 @@ from proxy.core.fitness import Unfit
 from proxy.core.graft import Graft
 from proxy.core.headers import first
 from proxy.core.hop import Hop
-from proxy.core.hops import Hops
+from proxy.core.hops import HEAD_S, Hops
 from proxy.core.ledger import Ledger, moved, turn_elsewhere
 from proxy.core.marked import Marked
 from proxy.core.passage import Ending, Left, Leg, Passage
@@ -69,6 +69,8 @@ class Armed:
         self._hops = Hops(plan, self._wire, self._passage, self._ledger)
         self._rephraser = Rephraser(plan, self._hops, self._ledger)
         self._first: Leg | None = None
+        self._opener: Leg | None = None
+        """In plain wire the attempt that opened the client's message, or would; its refusal is the one that stands."""
         self._pin: Pin | None = None
         self._tried = -1
         """The entry of the chain that was tried last."""
@@ -98,7 +100,7 @@ class Armed:
         if leg is None:
             yield from passing(self._watched, self._passage.as_it_came(event))
             return
-        self._first = leg
+        self._first = self._opener = leg
         self._passage.until = self._plan.clock() + self._plan.retry.hold_s
         ending: Ending = yield from self._passage.go(leg)
         while leg.reader.refused is not None:
@@ -107,6 +109,8 @@ class Armed:
                 yield from self._stand(leg, following)
                 return
             leg, ending = following
+            if not self._opener.shown and isinstance(leg.reader, Through) and leg.shown:
+                self._opener = leg
         yield from self._unfinished(leg)
         yield from self._watched.count()
         yield Finish(ending.trailers) if isinstance(ending, End) else Abort()
@@ -117,7 +121,7 @@ class Armed:
         """Of the model that the conversation stays on, if it does; else as the client asked."""
         made = yield from self._pinned()
         if made is not None:
-            event = yield from self._hops.open(made, None)
+            event = yield from self._hops.open(made, HEAD_S if self._plan.asked.who.streamed else None)
             if isinstance(event, Opened) and event.status < 300:
                 return event
             yield Note("pin.failed", facts={"model": self._wire.model, "status": getattr(event, "status", None)})
@@ -178,7 +182,7 @@ class Armed:
         kind = (first(head.headers, b"content-type") or "").lower()
         if head.status >= 300 or "amazon.eventstream" in kind:
             return None
-        if "event-stream" in kind:
+        if "event-stream" in kind or (self._plan.asked.who.streamed is True and "json" not in kind):
             leg = Leg(head, self._hops.through(), self._wire.model, None)
         elif self._plan.retries:
             leg = Leg(head, Whole(self._wire, self._wire.model, marked=False), self._wire.model, None)
@@ -293,13 +297,13 @@ class Armed:
 
     def _stand(self, leg: Leg, ruling: Ruling) -> Relay:
         """The refusal stands."""
-        assert self._first is not None
+        assert self._opener is not None
         yield from self._stands(ruling)
         yield from self._watched.count()
         self._passage.answered_by = self._pin.answered_by if self._pin else None
-        data, source = self._standing(self._first, leg)
+        data, source = self._standing(self._opener, leg)
         self._passage.out = self._word = data
-        yield from self._passage.write(self._first, data, whole=True, last=True)
+        yield from self._passage.write(self._opener, data, whole=True, last=True)
         if source is not None and source.ending is None and not self._hops.sent:
             source.reader.give_up()
             yield from self._passage.rest(source)

@@ -67,6 +67,11 @@ class Through:
         return bool(self._calls or self._running)
 
     @property
+    def thinks(self) -> bool:
+        """Whether thinking is held back: it has begun to answer."""
+        return bool(self._thinking) and not self._opened
+
+    @property
     def next_index(self) -> int:
         """See ``Reader``."""
         return self._past if self._opened else 0
@@ -160,6 +165,8 @@ class Through:
         elif kind == "error" and (self._opened or not self._later):
             self._ends = []
             return self._release(frame.raw)
+        elif not found and self._wire.secret:  # an event that broke off, or a body that is no stream after all
+            return self._hold(cut(frame.raw, TOKENS))
         return self._hold(frame.raw)
 
     def _hold(self, raw: bytes) -> bytes:

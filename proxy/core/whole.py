@@ -41,7 +41,7 @@ class Whole:
             blocks = content if isinstance(content, list) else []
             self.refused = Refused(event=found, start={"message": found}, blocks=blocks, shown=False)
             return b""
-        out = to_json(self._seamed(found)) if self._marked and found else body
+        out = to_json(self._seamed(found)) if self._marked and found else body if found else self._shown(body)
         self._body = bytearray()
         return out
 

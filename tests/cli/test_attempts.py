@@ -183,3 +183,18 @@ def test_texts_side_by_side_cannot_drive_a_terminal_and_are_whole(db: Path) -> N
 )
 def test_text_is_folded_at_spaces_or_where_a_line_ends(text: str, parts: list[str]) -> None:
     assert folded(text, 9) == parts
+
+
+@pytest.mark.parametrize(
+    ("strategy", "said"),
+    [
+        ("trim", "asked again, and answered: with its last turn rephrased (trim)"),
+        ("fallback", "asked again, and answered"),
+    ],
+)
+def test_that_what_was_answered_had_been_rephrased_is_said(db: Path, strategy: str, said: str) -> None:
+    kept = tried(Attempt(n=1, by="demur", model="m", outcome=Result.ANSWERED, strategy=strategy))
+    kept.refusals[0].ruling = Ruling.RECOVERED
+    keep(db, kept)
+    (line,) = [line for line in shown(db) if line.startswith("retry ")]
+    assert line.split(None, 1)[1] == said

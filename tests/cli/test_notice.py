@@ -15,8 +15,8 @@ from e2e_process import DEMUR, Api, in_thread
 from entries import name, pin, refusal
 from proxy.cli.notice import Notice
 from proxy.pretend import Rule
-from schemas.labels import Kind, Outcome, Ruling
-from schemas.records import Pin, Refusal, Update
+from schemas.labels import Kind, Outcome, Result, Ruling
+from schemas.records import Attempt, Pin, Refusal, Update
 
 MODEL, OTHER = "claude-opus-5", "claude-opus-4-8"
 ON = f'[retry]\nenabled = true\n[[retry.fallback]]\nmodel = "{OTHER}"\n'
@@ -113,6 +113,11 @@ def answered(n: int, by: str | None = OTHER, outcome: Outcome = Outcome.RECOVERE
     return Update(refusal_id=name(n), outcome=outcome, answered_by=by), None
 
 
+def rephrased(strategy: str) -> tuple[Update, None]:
+    last = Attempt(n=1, by="demur", model=MODEL, outcome=Result.ANSWERED, strategy=strategy)
+    return Update(refusal_id=name(1), outcome=Outcome.RECOVERED_BY_DEMUR, answered_by=MODEL, attempts=[last]), None
+
+
 TURN = Update(refusal_id=name(0), turns_elsewhere=1), pin()
 
 
@@ -136,6 +141,13 @@ TURN = Update(refusal_id=name(0), turns_elsewhere=1), pin()
             (
                 f"a request was declined: cyber, {MODEL}, req_1; it was answered by {OTHER};"
                 f" 2 further turns were answered by {OTHER}. See `demur show {name(1)}`."
+            ),
+        ),
+        (
+            [refused(1), rephrased("scope-note")],
+            (
+                f"a request was declined: cyber, {MODEL}, req_1;"
+                f" it was answered by {MODEL} after its last turn was rephrased (scope-note). See `demur show {name(1)}`."
             ),
         ),
         ([TURN], f"1 further turn was answered by {OTHER}. See `demur sticky list`."),
@@ -171,6 +183,8 @@ def test_of_nothing_nothing_is_said(at_once: bool, capfd: pytest.CaptureFixture[
         ),
         ([refused(1), answered(1, f"{MODEL}-20260724")], f"answered by {MODEL}-20260724"),
         ([refused(1), answered(1, None)], f"answered by another model instead of {MODEL}"),
+        ([refused(1), rephrased("trim")], f"answered by {MODEL} after its last turn was rephrased (trim)"),
+        ([refused(1), rephrased("fallback")], f"answered by {MODEL}"),
     ],
     ids=lambda value: value if isinstance(value, str) else "",
 )

@@ -233,3 +233,59 @@ def test_nothing_that_was_sent_is_shown_or_drives_a_terminal(db: Path) -> None:
         assert result.exit_code == 0
         assert not {"\x1b", "\x9b", "\u202e", "\u200b"} & set(result.output)
         assert "my own words" not in result.output
+
+
+RESTATE = 'strategy = "restate"\nrestate_model = "m"\n'
+SAID = request(messages=[{"role": "user", "content": "Fix the login of shop.py"}])
+ALONE = "[retry]\nenabled = true\n"
+
+
+@pytest.mark.parametrize(
+    ("body", "more", "holds", "why"),
+    [
+        (request(), 'scope_note = "Ours."', True, "scope-note: the request can be rephrased"),
+        (SAID, RESTATE, True, "restate: the request can be rephrased; whether what comes back passes, shows then"),
+        (request(), RESTATE, False, "restate: the last message has no text that the user typed"),
+        (request(), 'strategy = "trim"', True, "trim: the request can be rephrased"),
+        (SAID, 'strategy = "trim"', False, "trim: the last turn has no tool result, document or image to leave out"),
+        (
+            request(system="x-anthropic-billing-header: cc_version=2.1.197; cch=1f2e3;"),
+            'scope_note = "Ours."',
+            False,
+            "scope-note: its attribution block has a checksum, which would no longer fit",
+        ),
+    ],
+)
+def test_whether_it_can_be_rephrased_is_a_rule_of_its_own(
+    db: Path, body: bytes, more: str, holds: bool, why: str
+) -> None:
+    keep(db, declined(body))
+    rephrase = f"[retry.rephrase]\nenabled = true\n{more}\n"
+    alone = explained(db, f"{ALONE}{rephrase}")
+    assert alone["rules"][-1] == {"rule": "unrephrased", "holds": holds, "why": why}
+    assert (alone["now"]["asked_again"], alone["now"]["ruling"]) == (holds, None if holds else "unrephrased")
+    assert (alone["now"]["rephrasing"] is not None) is holds
+    assert holds or alone["now"]["said"] == f"not asked again: {why}"
+    after = explained(db, f"{ON}{rephrase}")
+    assert after["rules"][-1] == alone["rules"][-1]
+    assert after["now"]["asked_again"] is True
+    assert ("rephrased" in after["now"]["said"]) is holds
+
+
+def test_a_rephrasing_for_a_model_that_routes_do_not_permit_is_told(db: Path) -> None:
+    keep(db, declined(request()))
+    found = explained(
+        db, f'{ALONE}[retry.rephrase]\nenabled = true\nscope_note = "Ours."\nmodel = "claude-haiku-4-5"\n'
+    )
+    assert found["now"]["ruling"] == "routes"
+    assert found["rules"][-1]["why"].endswith("no model of the chain is permitted, and retry.rephrase.model is not")
+    own = explained(db, f'{ALONE}[retry.rephrase]\nenabled = true\nscope_note = "Ours."\n')
+    routes = next(rule for rule in own["rules"] if rule["rule"] == "routes")
+    assert routes["why"].endswith("no model of the chain is permitted, but a rephrased attempt is")
+
+
+def test_without_the_request_it_cannot_be_told_whether_it_can_be_rephrased(db: Path) -> None:
+    keep(db, declined(request(), content=False))
+    found = explained(db, f'{ALONE}[retry.rephrase]\nenabled = true\nscope_note = "Ours."\n')
+    assert found["rules"][-1]["holds"] is None
+    assert found["now"]["asked_again"] is None

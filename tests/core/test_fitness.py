@@ -89,7 +89,14 @@ def test_sampling_keys_are_left_out_for_newer_models_alone() -> None:
     found = made(body, "claude-opus-4-8")
     assert found.body == {"max_tokens": 5, "speed": "fast"}
     assert found.changes == ["temperature left out", "top_p left out", "top_k left out"]
-    assert made(body, "claude-opus-4-6") == Fit(body, [], [])
+    assert made(body | {"speed": "standard"}, "claude-opus-4-6").changes == []
+
+
+def test_speed_is_left_out_for_models_that_have_no_fast_mode() -> None:
+    assert made({"speed": "fast"}, "claude-sonnet-5") == Fit({}, [], ["speed left out"])
+    assert made({"speed": "standard"}, "claude-sonnet-5") == Fit({"speed": "standard"}, [], [])
+    assert made({"speed": "fast"}, "claude-opus-5") == Fit({"speed": "fast"}, [], [])
+    assert made({"speed": "fast"}, UNKNOWN) == Fit({"speed": "fast"}, [], [])
 
 
 @pytest.mark.parametrize("kind", ["any", "tool"])

@@ -28,6 +28,7 @@ from playbook import (
     Json,
     Memory,
     Piece,
+    answering,
     declined,
     declining,
     encoded,
@@ -40,6 +41,7 @@ from playbook import (
     retry,
     said,
     silent,
+    texts,
     thought,
     whole,
     without_credit,
@@ -54,7 +56,7 @@ from proxy.core.commands import (
     Respond,
     Write,
 )
-from proxy.core.hops import ERROR_S, LARGEST_ERROR
+from proxy.core.hops import ERROR_S, LARGEST_ERROR, TOTAL_S
 from proxy.core.message import parse
 from proxy.core.passage import STOPPED_S, TAIL_S
 from proxy.core.plan import Learned
@@ -309,6 +311,27 @@ def test_an_api_that_was_silent_for_so_long_leaves_no_more_time_either() -> None
     assert played.clock <= 61.0 + 60.0
 
 
+def test_a_model_that_is_still_thinking_when_time_is_over_is_shown_thinking() -> None:
+    answer = answering(thought(0, "hm"), said(1, "Served."))
+    thinking = start(SECOND) + thought(0, "hm")
+    played = play(retry(hold_s=60), Answer([REFUSAL]), Answer([thinking, 70.0, answer.removeprefix(thinking)]))
+    assert (played.body, played.written[0], played.ruling) == (answer, thinking, Ruling.RECOVERED)
+
+
+def test_one_that_is_declined_after_it_was_shown_thinking_ends_with_its_own_refusal() -> None:
+    second = declining(thought(0, "hm"), model=SECOND)
+    thinking = start(SECOND) + thought(0, "hm")
+    played = play(retry(hold_s=60), Answer([REFUSAL]), Answer([thinking, 70.0, second.removeprefix(thinking)]))
+    assert (played.body, played.ruling) == (second, Ruling.MID_STREAM)
+
+
+def test_one_that_thinks_for_longer_than_an_answer_may_take_is_broken_off() -> None:
+    thinking = start(SECOND) + thought(0, "hm", left_open=True)
+    played = play(retry(hold_s=60), Answer([REFUSAL]), silent(thinking))
+    assert (played.body, played.clock, played.count) == (thinking, TOTAL_S, Result.REFUSED)
+    assert isinstance(played.ending, Abort)
+
+
 def test_after_output_a_hop_has_its_own_time() -> None:
     first = Answer([start() + PARTIAL, 500.0, declined(**CLAIMED) + STOP])
     played = play(retry(hold_s=60), first, Answer([SERVED], after=30.0))
@@ -323,6 +346,20 @@ def test_a_request_has_so_many_attempts_and_no_more() -> None:
 def test_a_session_has_so_many_attempts_an_hour_and_no_more() -> None:
     played = play(retry(max_per_hour=5), Answer([REFUSAL]), counsel=Memory(counted=5))
     assert (played.ruling, played.body) == (Ruling.MAX_PER_HOUR, REFUSAL)
+
+
+@pytest.mark.parametrize("asked", [{}, {"stream": False}], ids=["streamed", "whole"])
+def test_two_requests_at_once_have_no_more_either(asked: Json) -> None:
+    class Parallel(Memory):
+        """Another request of the session is always a moment ahead."""
+
+        def attempts(self, session_id: str | None) -> int:
+            seen, self.counted = self.counted, self.counted + 1
+            return seen
+
+    first = Answer([REFUSAL]) if not asked else whole(refused_message())
+    played = play(retry(max_per_hour=5), first, counsel=Parallel(counted=4), asked=request(asked))
+    assert (played.ruling, played.models) == (Ruling.MAX_PER_HOUR, [PRIMARY])
 
 
 def test_what_a_person_judged_correct_is_not_asked_again() -> None:
@@ -350,6 +387,50 @@ def test_a_model_that_cannot_take_the_request_is_passed_over() -> None:
     assert (played.models, played.notes) == ([PRIMARY, SECOND], ["hop.unfit"])
     none = play(retry(fallback=chain[:1]), Answer([REFUSAL]), asked=forced)
     assert (none.ruling, none.body) == (Ruling.UNFIT, REFUSAL)
+
+
+# a token never comes to the client
+
+
+WITH_TOKEN = declining(PARTIAL, **CLAIMED)
+CUTS = range(WITH_TOKEN.index(TOKEN.encode()), len(WITH_TOKEN))
+
+
+@pytest.mark.parametrize("wire", ["plain", "marked"])
+@pytest.mark.parametrize("last", [[], [CUT]], ids=["ended", "cut"])
+def test_wherever_an_answer_breaks_off_no_token_goes_out(wire: str, last: list[Piece]) -> None:
+    for at in CUTS:
+        first = Answer([WITH_TOKEN[:at], *last])
+        alone = play(retry(wire=wire, max_attempts=0), first)
+        later = play(retry(wire=wire, fallback=ONE), Answer([WITH_TOKEN]), first)
+        for played in (alone, later):
+            assert TOKEN[:9].encode() not in played.body, at
+
+
+def test_wherever_a_whole_answer_breaks_off_no_token_goes_out() -> None:
+    body = encoded(refused_message(**CLAIMED))
+    for at in range(body.index(TOKEN.encode()), len(body)):
+        for last in ([], [CUT]):
+            played = play(retry(), Answer([body[:at], *last], kind=b"application/json"), asked=ASKED_WHOLE)
+            assert TOKEN[:9].encode() not in played.body
+
+
+@pytest.mark.parametrize("wire", ["plain", "marked"])
+@pytest.mark.parametrize("less", [1, 2])
+def test_a_later_answer_may_lack_its_last_blank_line(wire: str, less: int) -> None:
+    answer = answering(said(0, "Served."))[:-less]
+    played = play(retry(wire=wire), Answer([declining(PARTIAL, **CLAIMED)]), Answer([answer]))
+    assert (played.ruling, texts(played.body)) == (Ruling.RECOVERED, "Partial Served.")
+    assert outline(played.body)[-2:] == ["message_delta end_turn", "message_stop"]
+
+
+@pytest.mark.parametrize("wire", ["plain", "marked"])
+def test_a_later_refusal_may_lack_its_last_blank_line(wire: str) -> None:
+    second = declining(said(0, "on"), model=SECOND, last=b"", **CLAIMED)[:-1]
+    third = Answer([answering(said(0, " and on"))])
+    played = play(retry(wire=wire), Answer([declining(PARTIAL, **CLAIMED)]), Answer([second]), third)
+    assert (played.ruling, texts(played.body)) == (Ruling.RECOVERED, "Partial on and on")
+    assert TOKEN.encode() not in played.body
 
 
 # what is learned of a model

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from answers import ANSWER, PING, REFUSAL, block, delta, end, start
+from answers import ANSWER, PING, REFUSAL, STOP, block, delta, end, start
 from playbook import (
     CLAIMED,
     CUT,
@@ -16,6 +16,7 @@ from playbook import (
     PRIMARY,
     SECOND,
     SERVED,
+    TOKEN,
     Answer,
     Book,
     Json,
@@ -29,6 +30,7 @@ from playbook import (
     failing,
     message,
     play,
+    refused_message,
     request,
     retry,
     said,
@@ -46,6 +48,7 @@ from proxy.core.commands import (
     Unreached,
     Write,
 )
+from proxy.core.message import parse
 from proxy.core.passage import Leg, Passage
 from proxy.core.splice import Wire
 from proxy.core.through import Through
@@ -96,6 +99,28 @@ def test_an_answer_that_breaks_off_before_output_goes_out_as_far_as_it_came() ->
 def test_an_answer_without_a_byte_has_a_head() -> None:
     played = play(retry(), Answer([]))
     assert (played.kinds, played.body) == ([Open, Respond, Count, Finish], b"")
+
+
+@pytest.mark.parametrize("kind", [None, b"text/plain; charset=utf-8", b"application/octet-stream"])
+def test_a_stream_under_another_name_goes_on_as_it_comes(kind: bytes | None) -> None:
+    first = start() + said(0, "Hi", left_open=True)
+    played = play(retry(), Answer([first, end() + STOP], kind=kind))
+    assert played.written == [first, end() + STOP]
+
+
+@pytest.mark.parametrize("kind", [None, b"text/plain"])
+def test_a_stream_under_another_name_is_read_as_one(kind: bytes | None) -> None:
+    played = play(retry(), Answer([declining(**CLAIMED)], kind=kind), Answer([SERVED]))
+    assert (played.body, played.ruling) == (SERVED, Ruling.RECOVERED)
+
+
+def test_what_is_no_stream_and_has_no_name_goes_on_without_a_token() -> None:
+    body = encoded(refused_message(**CLAIMED))
+    played = play(retry(), Answer([body], kind=None))
+    assert TOKEN.encode() not in played.body
+    assert parse(played.body)["stop_reason"] == "refusal"
+    other = b'<html>\n\n{"a": 1}'
+    assert play(retry(), Answer([other], kind=None)).body == other
 
 
 def test_trailers_go_on() -> None:

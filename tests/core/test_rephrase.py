@@ -6,7 +6,10 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from proxy.core.rephrase import Declined, Rephrased, forbidden, opened, said, scope_note, trim
+from proxy.core import rephrase
+from proxy.core.asker import Asker
+from proxy.core.rephrase import Declined, Rephrased, opened, said, scope_note, trim
+from schemas.labels import Role
 
 NOTE = "This is our own staging server; the keys in it are test keys."
 ATTRIBUTION = "x-anthropic-billing-header: cc_version=2.1.197.a3f; cc_entrypoint=cli;"
@@ -46,6 +49,10 @@ def request(*messages: object, **more: object) -> bytes:
 def rephrased(found: Rephrased | Declined) -> Rephrased:
     assert isinstance(found, Rephrased)
     return found
+
+
+def forbidden(body: bytes, who: Asker | None = None) -> str | None:
+    return rephrase.forbidden(body, who or Asker())
 
 
 def why(found: Rephrased | Declined) -> str:
@@ -279,6 +286,43 @@ def test_trimmed_again_the_next_is_left_out_until_none_is_left() -> None:
 )
 def test_what_was_typed_reminders_and_earlier_turns_are_never_left_out(messages: list[object]) -> None:
     assert why(trim(request(*messages))) == "the last turn has no tool result, document or image to leave out"
+
+
+@pytest.mark.parametrize(
+    ("tool", "said"),
+    [
+        ("AskUserQuestion", 'Your questions have been answered: "Which?"="the other one". You can now continue with these answers in mind.'),
+        ("ExitPlanMode", "User has approved your plan. You can now start coding."),
+        ("Odd", "The user responded: not this one"),
+        ("Bash", "The user doesn't want to proceed with this tool use. (...) To tell you how to proceed, the user said:\nuse make"),
+        ("Bash", "Permission for this tool use was denied. The tool use was rejected. The user said:\nuse make"),
+        ("Bash", "ok\n\n<system-reminder>\nThe user sent a new message while you were working:\nstop\n</system-reminder>"),
+    ],
+)  # fmt: skip
+def test_what_a_person_said_in_a_tools_result_is_never_left_out(tool: str, said: str) -> None:
+    call = {"role": "assistant", "content": [{"type": "tool_use", "id": "toolu_1", "name": tool, "input": {}}]}
+    assert (
+        why(trim(request(call, user(result(said)))))
+        == "the last turn has no tool result, document or image to leave out"
+    )
+    assert why(trim(request(call, user(result([text(said)]))))).startswith("the last turn has no tool result")
+    older = rephrased(trim(request(call, user(PDF, result(said)))))
+    assert last(older.body) == [text(older.sent), result(said)]
+
+
+@pytest.mark.parametrize(
+    ("who", "may"),
+    [
+        (Asker(role=Role.CLASSIFIER), False),
+        (Asker(role=Role.TITLE), False),
+        (Asker(role=Role.COMPACTION), False),
+        (Asker(role=Role.OTHER), True),
+        (Asker(role=Role.MAIN), True),
+        (Asker(role=Role.SUBAGENT), True),
+    ],
+)
+def test_what_a_client_asks_by_itself_is_not_rephrased(who: Asker, may: bool) -> None:
+    assert (forbidden(request(user(text("hi"))), who) is None) is may
 
 
 # ---- all else stays

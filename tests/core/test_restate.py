@@ -7,8 +7,9 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
+from proxy.core.likeness import CHECKS
 from proxy.core.rephrase import Declined, Rephrased
-from proxy.core.restate import CHECKS, DECLINE, INSTRUCTION, LITERALS, LONGEST, restated, restating
+from proxy.core.restate import DECLINE, INSTRUCTION, LONGEST, restated, restating
 
 OLD = (
     "could u look at the zombies thing in src/pool.py, they never get killed (the children i mean) after the 30 s"
@@ -109,6 +110,7 @@ def test_a_lone_surrogate_is_no_obstacle() -> None:
         (request(user(text("hi\n<system-reminder>x</system-reminder>"))), "a reminder of the client's"),
         (request(user(text(f"{DECLINE} all cookies"))), "has the word in it"),
         (request(user(text("a" * (LONGEST + 1)))), "too long"),
+        (request(user(text("გააჩერე პროცესი და ჟურნალი არ წაშალო"))), "in a script whose words"),
     ],
 )
 def test_what_has_no_text_to_restate_is_declined_before_and_after(body: bytes, said: str) -> None:
@@ -261,6 +263,14 @@ FIXED = "Fix the parser. It has to read the whole file and tell me what was wron
         (FIX, f'{FIXED} "as agreed"', "adds a quoted string"),
         (FIX, f"{FIXED} /etc/hosts", "adds a path"),
         (FIX, f"{FIXED} other_file", "adds a name"),
+        (FIX, f"{FIXED} within 5 minutes", "adds a number"),
+        (f"{FIX} in 15 s", f"{FIXED} in 15 s, 5 times", "adds a number"),
+        (f"{FIX} if a > b", f"{FIXED} if a is more than b", "lacks an operator of the original"),
+        (f"{FIX} if a and b", f"{FIXED} if a && b", "adds an operator"),
+        (f"{FIX} and mail Alice", f"{FIXED} and mail it", "lacks a word with a capital, or a term in katakana, of the original"),
+        (f"{FIX} and mail it", f"{FIXED} and mail Bob", "adds a word with a capital, or a term in katakana"),
+        (f"{FIX} and save it", f"{FIXED} and do not save it", "adds a negation"),
+        (f"{FIX} and save it", f"{FIXED} and only save it", "adds a limit"),
         ("убей процесс и скажи мне, что получилось", "Kill the process and tell me what happened", "is in another script"),
         ("kill the process and tell me what happened", "Убей процесс и скажи мне, что получилось", "is in another script"),
         ("убей это process in the parser and show it", "Kill this process in the parser. Show it", "is in another script"),
@@ -275,11 +285,11 @@ FIXED = "Fix the parser. It has to read the whole file and tell me what was wron
         (FIX, f"{FIXED} \U0001d429\U0001d41a\U0001d42b", "looks encoded"),
         (FIX, f"{FIXED} p\u0430rser", "looks encoded"),
         (f"{FIX}, it is an exploit", f"{FIXED}. It is a problem", "lacks a term that names what is asked for"),
-        (f"{FIX}, do not save", f"{FIXED}, do save", "lacks a negation or a limit of the original"),
-        (f"{FIX}, don\u2019t save", f"{FIXED}, do save", "lacks a negation or a limit of the original"),
-        (f"{FIX} only", f"{FIXED} too", "lacks a negation or a limit of the original"),
-        (f"{FIX} außer heute", f"{FIXED} und heute", "lacks a negation or a limit of the original"),
-        (FIX, "I cannot help with parsers, because I do not see what you have in front of you.", "has too little in common with the original"),
+        (f"{FIX}, do not save", f"{FIXED}, do save", "lacks a negation of the original"),
+        (f"{FIX}, don\u2019t save", f"{FIXED}, do save", "lacks a negation of the original"),
+        (f"{FIX} only", f"{FIXED} too", "lacks a limit of the original"),
+        (f"{FIX} außer heute", f"{FIXED} und heute", "lacks a limit of the original"),
+        (FIX, "Parsers are hard. Show me yours, then I can look at what you have in front of you.", "has too little in common with the original"),
         ("fix the parser so that it reads everything", "Repariere den Leser, damit er alles einliest", "has too little in common with the original"),
         *(
             (FIX, f"{FIXED}. {claim}", "adds a claim of authority, profession or purpose, or a fiction")
@@ -327,8 +337,7 @@ def test_what_looks_encoded_in_the_original_may_come_back() -> None:
 def test_every_check_is_shown_to_fail_above() -> None:
     marks = test_what_is_not_the_same_request_is_not_sent.pytestmark  # type: ignore[attr-defined]
     shown = {said for _, _, said in next(mark for mark in marks if mark.name == "parametrize").args[1]}
-    never = {f"adds a {literal.name}" for literal in LITERALS if not literal.added}
-    assert shown == {check.why for check in CHECKS} - never
+    assert shown == {check.why for check in CHECKS}
 
 
 def test_why_never_tells_of_the_text() -> None:

@@ -1,7 +1,7 @@
 """A declined request is asked again inside the answer that is already open; what may follow depends on what the client has been sent."""
 
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from itertools import chain
 from types import FunctionType, ModuleType
@@ -418,6 +418,32 @@ def test_once_a_second_model_has_called_a_tool_its_refusal_stands_and_the_tool_d
     assert "stop 1" not in outline(played.body)
 
 
+ADDED = {
+    "text": said(0, "so "),
+    "text, left open": said(0, "so ", left_open=True),
+    "a tool": said(0, "so ") + called(1, left_open=True),
+    "thinking and text": thought(0, "hm") + said(1, "so "),
+}
+
+
+@pytest.mark.parametrize("added", ADDED.values(), ids=ADDED)
+@pytest.mark.parametrize("details", [CLAIMED, UNCLAIMED, UNPAID], ids=["claimed", "unclaimed", "unpaid"])
+def test_a_second_model_that_opened_the_message_ends_it_with_its_own_refusal(added: bytes, details: Json) -> None:
+    second = declining(added, model=SECOND, **details)
+    played = play(retry(fallback=ONE), Answer([REFUSAL]), Answer([second]))
+    assert played.body == without_credit(second)
+    assert (played.is_whole, played.count) == (True, Result.REFUSED)
+
+
+def test_behind_what_a_third_model_adds_to_it_the_second_s_refusal_stands() -> None:
+    second = declining(said(0, "so "), model=SECOND, **CLAIMED)
+    third = declining(said(0, "on"), model=THIRD, **UNCLAIMED)
+    played = play(retry(), Answer([REFUSAL]), Answer([second]), Answer([third]))
+    assert texts(played.body) == "so on"
+    assert outline(played.body) == ["message_start", "start 0 text", "stop 0", "message_delta refusal", "message_stop"]
+    assert played.body.startswith(start(SECOND))
+
+
 def test_a_model_that_fails_by_an_event_is_passed_over() -> None:
     first = Answer([declining(PARTIAL, **CLAIMED)])
     played = play(retry(), first, Answer([start(SECOND) + OVERLOADED]), Answer([SERVED]))
@@ -444,6 +470,53 @@ def test_a_target_that_rejects_what_it_should_go_on_from_is_passed_over() -> Non
     played = play(retry(), Answer([declining(PARTIAL, **CLAIMED)]), failing(400), Answer([SERVED]))
     assert played.models == [PRIMARY, SECOND, THIRD]
     assert texts(played.body) == "Partial Served."
+
+
+BLOCKS: dict[str, Callable[[int], bytes]] = {
+    "text": lambda n: said(n, "Par", "tial "),
+    "text, left open": lambda n: said(n, "Par", left_open=True),
+    "thinking": lambda n: thought(n, "hm"),
+    "tool": called,
+    "search": lambda n: called(n, "server_tool_use") + found(n + 1, n),
+    "unheard of": lambda n: block(n, type="hologram") + stop(n),
+}
+
+
+@st.composite
+def models(draw: st.DrawFn) -> tuple[bytes, bool]:
+    """What a model says, and whether it declined."""
+    blocks, n = b"", 0
+    for kind in draw(st.lists(st.sampled_from(sorted(BLOCKS)), max_size=3)):
+        blocks += BLOCKS[kind](n)
+        n += 2 if kind == "search" else 1
+    if draw(st.booleans()):
+        return answering(blocks), False
+    return declining(blocks, **draw(st.sampled_from([{}, CLAIMED, CLAIMED, UNCLAIMED, UNPAID]))), True
+
+
+@given(chain=st.lists(models(), min_size=4, max_size=4), data=st.data())
+def test_whatever_the_models_do_the_client_gets_one_message_with_one_end(
+    chain: list[tuple[bytes, bool]], data: st.DataObject
+) -> None:
+    settings = retry(
+        mid_stream=data.draw(st.sampled_from(["refuse", "restart"])),
+        hold=data.draw(st.sampled_from(["thinking", "block"])),
+        wire=data.draw(st.sampled_from(["plain", "marked"])),
+    )
+    played = play(settings, *(Answer([answer]) for answer, _ in chain))
+    lines = outline(played.body)
+    starts = [int(line.split()[1]) for line in lines if line.startswith("start ")]
+    stops = [int(line.split()[1]) for line in lines if line.startswith("stop ")]
+    assert (lines[0], lines.count("message_start")) == ("message_start", 1)
+    assert lines[-1] == "message_stop"
+    assert lines[-2].startswith("message_delta ")
+    assert sum(line.startswith("message_") for line in lines) == 3
+    assert starts == sorted(set(starts))
+    assert len(stops) == len(set(stops))
+    assert set(stops) <= set(starts)
+    declined = [declined for _, declined in chain][len(played.models) - 1]
+    assert (lines[-2] == "message_delta refusal", played.count == Result.REFUSED) == (declined, declined)
+    assert not (declined and any(f"stop {line.split()[1]}" in lines for line in lines if line.endswith(" tool_use")))
 
 
 # a conversation that stays elsewhere
@@ -491,7 +564,10 @@ def test_a_turn_that_is_cut_moves_no_pin() -> None:
     assert [pin.turns for pin in counsel.pins.values()] == [0]
 
 
-@pytest.mark.parametrize("answer", [failing(529), failing(400), Answer(head=NO_ROUTE), Answer(head=CUT), failing(302)])
+@pytest.mark.parametrize(
+    "answer",
+    [failing(529), failing(400), Answer(head=NO_ROUTE), Answer(head=CUT), failing(302), Answer([SERVED], after=46.0)],
+)
 def test_where_that_model_fails_the_client_s_own_request_is_sent(answer: Answer) -> None:
     played = play(retry(sticky=True), answer, Answer([ANSWER]), counsel=pinned())
     assert played.models == [SECOND, PRIMARY]

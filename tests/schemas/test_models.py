@@ -107,6 +107,11 @@ def test_every_row_has_a_source_and_a_date(row: Route | Rejection) -> None:
             "opus-4-8 opus-5 opus-5-5 fable-5 fable-5-2 mythos-5 mythos-5-2 sonnet-5-5 haiku-5-5",
         ),
         (Shape.SAMPLING, "opus-4-7 opus-4-8 opus-5 opus-5-5 sonnet-5 fable-5", "opus-4-6 sonnet-4-6 haiku-4-5"),
+        (
+            Shape.FAST,
+            "opus-4-7 opus-4-6 sonnet-5 sonnet-5-5 haiku-5-5 fable-5 fable-5-1",
+            "opus-4-8 opus-5 opus-5-5 fable-5-2 mythos-5-2",
+        ),
         (Shape.FORCED_TOOL, "fable-5-1 fable-5-2 opus-5-5 sonnet-5-5", "fable-5 opus-5 opus-4-8 haiku-5-5 sonnet-5"),
     ],
 )
