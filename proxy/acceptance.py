@@ -84,7 +84,8 @@ class Acceptance:
                 self._take(next(iter(self._waiting)))
             if self._thread is None:
                 self._start()
-        self._told.set()
+        if not self._told.is_set():
+            self._told.set()
 
     def accepted(self, who: Asker, model: str, root: str | None) -> list[Accepted]:
         """See ``proxy.core.passed.Memory``."""
@@ -171,7 +172,7 @@ class Acceptance:
             agent_id=self._clean(key.agent_id),
             role=key.role,
             model=self._clean(key.model),
-            at=passed.at,
+            at=stamp(passed.at),
             request_id=passed.request_id,
             client_version=passed.who.client_version,
             turn=here.turn,

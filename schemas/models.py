@@ -7,12 +7,14 @@ not have is simply not known.
 
 import re
 from enum import StrEnum
+from functools import lru_cache
 from typing import NamedTuple
 
 _ENDS = re.compile(r"(?:\[[^\]]*\]|-20\d{6}|@[\w-]*|-v\d+(?::\w+)*|-latest)+\Z")
 _OWNERS = re.compile(r"\A(?:.*/)?(?:(?:[\w-]+\.)?anthropic\.)?", re.DOTALL)
 
 
+@lru_cache(1000)
 def family(model: str) -> str:
     """A model's id without what a platform or a date adds: ``us.anthropic.claude-opus-5-20260724-v1:0`` is ``claude-opus-5``.
 

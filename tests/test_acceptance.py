@@ -17,7 +17,6 @@ from proxy.core.asker import Asker
 from proxy.core.context import fingerprint, split
 from proxy.core.passed import Passed
 from proxy.core.redact import Redactor
-from proxy.core.stamps import stamp
 from proxy.store import Store
 from schemas.labels import Role
 from schemas.records import Accepted, Entry
@@ -36,7 +35,7 @@ def passed(
     body: bytes = b"", asker: Asker = WHO, *, model: str = "claude-opus-5", ago: float = 0, n: int = 1
 ) -> Passed:
     body = body or request()
-    return Passed(asker, model, stamp(NOW - ago), f"req_{n}", len(body), lambda: body)
+    return Passed(asker, model, NOW - ago, f"req_{n}", len(body), lambda: body)
 
 
 class Sink(list[Accepted]):
@@ -188,7 +187,7 @@ def test_whatever_fails_is_logged_and_fails_nothing(make: Make, sink: Sink, tmp_
     broken = tmp_path / "demur.db"
     broken.write_bytes(b"no database" * 100)
     memory = make(db=broken)
-    memory.passed(Passed(WHO, "claude-opus-5", stamp(NOW), "req_1", 1, fails))
+    memory.passed(Passed(WHO, "claude-opus-5", NOW, "req_1", 1, fails))
     assert memory.accepted(WHO, "claude-opus-5", None) == []
     memory.passed(passed())
     assert len(memory.accepted(WHO, "claude-opus-5", None)) == 1
@@ -209,7 +208,7 @@ def test_what_is_being_read_just_now_is_waited_for(make: Make) -> None:
         go.wait(20)
         return request()
 
-    memory.passed(Passed(WHO, "claude-opus-5", stamp(NOW), "req_1", 1, body))
+    memory.passed(Passed(WHO, "claude-opus-5", NOW, "req_1", 1, body))
     assert reading.wait(20)
     Timer(0.05, go.set).start()
     assert [one.request_id for one in memory.accepted(WHO, "claude-opus-5", None)] == ["req_1"]
@@ -224,7 +223,7 @@ def test_a_client_waits_for_it_no_longer_than_a_moment(make: Make, monkeypatch: 
         go.wait(20)
         return request()
 
-    memory.passed(Passed(WHO, "claude-opus-5", stamp(NOW), "req_1", 1, body))
+    memory.passed(Passed(WHO, "claude-opus-5", NOW, "req_1", 1, body))
     assert reading.wait(20)
     assert memory.accepted(WHO, "claude-opus-5", "root") == []
     go.set()

@@ -10,6 +10,7 @@ The clock and the source of random bytes come from outside.
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Any
 
 from msgspec.structs import replace
@@ -23,7 +24,7 @@ from proxy.core.headers import Headers, values
 from proxy.core.passed import MAIN, Memory, Passed
 from proxy.core.recent import Following, Recent, Seen
 from proxy.core.redact import Redactor
-from proxy.core.stamps import stamp, ulid
+from proxy.core.stamps import hour, stamp, ulid
 from proxy.core.surface import Surface, surface
 from schemas.labels import Kind, Outcome, Result
 from schemas.models import family
@@ -79,8 +80,6 @@ class Exchange:
         self._parts: Split | None = None
         self._who: asker.Asker | None = None
         self.following = Following(watcher.recent, headers, self._began, self._asker, self._split)
-        self.id = ulid(self._began, watcher.entropy(10))
-        """Of the exchange, and of the first refusal in it."""
         self.known = False
         """Whether an earlier exchange brought that refusal: this is one more attempt of the client at it."""
         self.declined: Verdict | None = None
@@ -97,6 +96,11 @@ class Exchange:
         """Whether what was answered in the end was not what the client had asked."""
         self.open = False
         """Whether more may come of it than this answer: then it is counted at the end, and not with the refusal."""
+
+    @cached_property
+    def id(self) -> str:
+        """Of the exchange, and of the first refusal in it; made when somebody asks, for most exchanges need none."""
+        return ulid(self._began, self._watcher.entropy(10))
 
     def sent(self, data: bytes) -> None:
         """A piece of the request's body, on its way up."""
@@ -182,7 +186,7 @@ class Exchange:
         if self._surface not in _ASIDE and who.session_id:
             model = family(self.answered_by or answerer(self.answer.message) or who.model or "")
             size = sum(map(len, self._body))
-            memory.passed(Passed(who, model, stamp(self._began), self.answer.request_id, size, self.request))
+            memory.passed(Passed(who, model, self._began, self.answer.request_id, size, self.request))
 
     def _weigh(self, messages: list[Message]) -> Maker | None:
         found = [(message, verdict) for message in messages if (verdict := detect(message)) is not None]
@@ -354,7 +358,7 @@ class Exchange:
     def _traffic(self, who: asker.Asker, message: Message, outcome: Result) -> Traffic:
         answered = outcome in {Result.ANSWERED, Result.RECOVERED_BY_API, Result.RECOVERED_BY_DEMUR}
         return Traffic(
-            hour=stamp(self._began)[:13],
+            hour=hour(self._began),
             model=who.model or "",
             answered_by=(self.answered_by or answerer(message) or "") if answered else "",
             client=who.client or "",

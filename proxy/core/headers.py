@@ -25,7 +25,8 @@ _HOP_BY_HOP = frozenset(
 
 def values(headers: Headers, name: bytes) -> list[str]:
     """All values of a field, as text; ``name`` in lower case."""
-    return [value.decode("latin-1") for key, value in headers if key.lower() == name]
+    size = len(name)
+    return [value.decode("latin-1") for key, value in headers if len(key) == size and key.lower() == name]
 
 
 def first(headers: Headers, name: bytes) -> str | None:

@@ -17,7 +17,8 @@ class Passed(NamedTuple):
     who: Asker
     model: str
     """The family of the model that answered."""
-    at: str
+    at: float
+    """When it was asked, in seconds since 1970."""
     request_id: str | None
     size: int
     """Bytes of its body as it was sent."""
