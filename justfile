@@ -17,6 +17,10 @@ _default:
 @bench *ARGS:
     "$(script/setup dev)/bin/python" -m bench "$@"
 
+# how fast transcripts are imported, and in how much memory
+@bench-import *ARGS:
+    "$(script/setup dev)/bin/python" -m bench.importing "$@"
+
 # format, ruff, types, imports
 @lint:
     script/lint

@@ -6,20 +6,19 @@ The contestants take turns, each started afresh in each round, one at a time, on
 import json
 import math
 import os
-import platform
 import subprocess
 import sys
 import tempfile
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from importlib.metadata import version
 from pathlib import Path
 
 import click
 from rich.console import Console
 
 from bench.contestants import DEMUR, MITM_DEMUR, ROOT, AbsentError, Contestant, contestants, started
+from bench.machine import machine
 from bench.measures import BrokenError, Figures, Scale, measure
 from bench.table import medians, tables, targets
 
@@ -52,7 +51,7 @@ def main(
     if not entered:
         raise click.UsageError(f"nobody is called {', '.join(only)}")
     began = time.monotonic()
-    machine = _machine()
+    about = machine()
     if os.getloadavg()[0] > BUSY:
         console.print("This machine is busy with something else: take no figure for what it says.")
     with _upstream() as port:
@@ -61,7 +60,7 @@ def main(
         found, skipped = _all(entered, port, scale, rounds or most, math.inf if rounds else BUDGET_S)
     written = file or Path(tempfile.mkdtemp(prefix="demur-bench-")) / "figures.json"
     seconds = round(time.monotonic() - began)
-    figures = {"machine": machine, "seconds": seconds, "rounds": found, "medians": medians(found)}
+    figures = {"machine": about, "seconds": seconds, "rounds": found, "medians": medians(found)}
     figures |= {"targets": targets(found), "skipped": skipped}
     written.write_text(json.dumps(figures, indent=1) + "\n")
     _tell(found, skipped, f"{seconds} s; figures in {written}")
@@ -115,15 +114,6 @@ def _upstream() -> Iterator[int]:
             yield int(process.stdout.readline())
         finally:
             process.terminate()
-
-
-def _machine() -> dict[str, object]:
-    packages = {name: version(name) for name in ("aiohttp", "httptools", "mitmproxy", "uvloop")}
-    models = [
-        line.partition(": ")[2] for line in Path("/proc/cpuinfo").read_text().splitlines() if "model name" in line
-    ]
-    cpu = {"cpus": len(models), "cpu": models[0] if models else "", "load": os.getloadavg()[0]}
-    return cpu | {"python": platform.python_version()} | packages
 
 
 if __name__ == "__main__":

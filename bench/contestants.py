@@ -89,7 +89,7 @@ def started(contestant: Contestant, upstream_port: int, folder: Path) -> Iterato
     (folder / "nginx.conf").write_text(fill(NGINX_CONF))
     with (folder / "output").open("w+b") as output:
         process = subprocess.Popen(
-            shlex.split(fill(contestant.command)), cwd=ROOT, env=_environment(folder), stdout=output, stderr=output
+            shlex.split(fill(contestant.command)), cwd=ROOT, env=private(folder), stdout=output, stderr=output
         )
         try:
             _wait(process, port, folder / "output")
@@ -113,7 +113,8 @@ def _filler(port: int, upstream_port: int, folder: Path) -> Callable[[str], str]
     return lambda template: template.format(**values)
 
 
-def _environment(folder: Path) -> dict[str, str]:
+def private(folder: Path) -> dict[str, str]:
+    """An environment in which `folder` is the home, and nothing of the person's own settings is left."""
     own = {"PYTHONPATH": str(ROOT), "HOME": str(folder), "XDG_CONFIG_HOME": str(folder), "XDG_DATA_HOME": str(folder)}
     settings = {
         key: value for key, value in os.environ.items() if not key.startswith("DEMUR_") and "proxy" not in key.lower()
