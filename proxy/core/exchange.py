@@ -2,8 +2,8 @@
 
 Both ways in use it: the gateway's relay and the mitmproxy add-on. It is told the request's body (``sent``), the head of the
 answer (``opened``), the answer's bytes as they pass (``feed``) and how they ended (``finish``). As soon as a message is seen to be
-declined it gives a *maker* of the ``Entry`` to keep. The maker does the costly part (the segment map, redaction), so that the caller
-chooses where that happens; the caller keeps the entry before it passes on the bytes that ``feed`` was given.
+declined it gives a *maker* of the ``Entry`` to keep (``proxy.core.record``). The maker does the costly part (the segment map, redaction),
+so that the caller chooses where that happens; the caller keeps the entry before it passes on the bytes that ``feed`` was given.
 
 The clock and the source of random bytes come from outside.
 """
@@ -11,24 +11,24 @@ The clock and the source of random bytes come from outside.
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import Any
 
 from msgspec.structs import replace
 
-from proxy.core import asker, incident, news
+from proxy.core import asker, incident
 from proxy.core.answer import Answer
-from proxy.core.context import Split, answers, fingerprint, split, without_content
+from proxy.core.context import Split, answers, fingerprint, split
 from proxy.core.detect import Verdict, answerer, detect, result
 from proxy.core.encoding import Decoder
 from proxy.core.headers import Headers, values
-from proxy.core.passed import MAIN, Memory, Passed
+from proxy.core.passed import Memory, Passed
 from proxy.core.recent import Following, Recent, Seen
+from proxy.core.record import Record, attempted
 from proxy.core.redact import Redactor
-from proxy.core.stamps import hour, stamp, ulid
+from proxy.core.stamps import hour, ulid
 from proxy.core.surface import Surface, surface
 from schemas.labels import Kind, Outcome, Result
 from schemas.models import family
-from schemas.records import Attempt, Entry, Refusal, Traffic, Update
+from schemas.records import Entry, Traffic, Update
 from schemas.wire import Message
 
 Maker = Callable[[], Entry]
@@ -207,7 +207,7 @@ class Exchange:
             return Entry(updates=[] if self.open else [self._attempted(Result.REFUSED)], traffic=traffic)
         if not self.open and verdict.kind is Kind.REFUSAL and verdict.outcome is Outcome.REFUSED:
             self.reached()
-        return self._recorded(who, found, elapsed, traffic)
+        return self._record(who, elapsed).entry(found, traffic)
 
     def _followed(self) -> Entry:
         """The client's own answer to a refusal was answered, by whichever model."""
@@ -219,114 +219,28 @@ class Exchange:
         return Entry(updates=[update])
 
     def _attempted(self, result: Result) -> Update:
-        message, seen = self.answer.message, self.following.seen()
-        attempt = Attempt(
-            n=-1,
-            by="client",
-            model=self._asker().model,
-            outcome=result,
-            category=message.category,
-            input_tokens=message.usage.input_tokens,
-            output_tokens=message.usage.output_tokens,
-            status=self.answer.status or None,
-            request_id=self.answer.request_id,
-            message_id=message.id,
-            ms=int((self.now() - self._began) * 1000),
-            strategy="noted" if self.following.noted else None,
-        )
-        return Update(refusal_id=seen.refusal_id if seen else self.id, attempts=[attempt])
+        seen, elapsed = self.following.seen(), self.now() - self._began
+        name, model = seen.refusal_id if seen else self.id, self._asker().model
+        return attempted(name, model, self.answer, elapsed, result, noted=self.following.noted)
 
-    def _recorded(
-        self,
-        who: asker.Asker,
-        found: list[tuple[Message, Verdict]],
-        elapsed: float,
-        traffic: list[tuple[Traffic, int]],
-    ) -> Entry:
-        parts = self._split()
-        try:
-            told = self._news(who, parts)
-        except Exception:  # noqa: BLE001 - a suggestion costs no record
-            told = {}
-        entry = Entry(
-            refusals=[
-                replace(self._refusal(who, n, message, verdict, parts, elapsed), **told)
-                for n, (message, verdict) in enumerate(found)
-            ],
-            attempts=found[0][1].attempts,
-            traffic=traffic,
-        )
-        if parts is not None:
-            kept = parts if self._watcher.content else without_content(parts)
-            entry.segments, entry.contents, entry.skeleton = kept.segments, kept.contents, kept.skeleton or None
-        return entry
-
-    def _news(self, who: asker.Asker, parts: Split | None) -> dict[str, Any]:
-        """Fields of the record: what the request said, and what of it was new. Marks the segments."""
-        if parts is None:
-            return {}
-        here = news.asked(parts.segments)
-        said = fingerprint(parts.segments)
-        facts: dict[str, Any] = {"asked": said, "fingerprint": said, "turn": here.turn or None}
-        if self._watcher.memory is None or who.session_id is None:
-            return facts
-        accepted = self._watcher.memory.accepted(who, family(self.model or who.model or ""), here.root)
-        found = news.compare(parts.segments, accepted, parts.contents, news.Who(who.session_id, who.role not in MAIN))
-        facts |= {"history": found.history, "fingerprint": incident.fingerprint(parts.segments) or said}
-        if last := found.accepted:
-            facts |= {
-                "accepted_at": last.at,
-                "accepted_model": last.model,
-                "accepted_version": last.client_version,
-                "accepted_request_id": last.request_id,
-                "accepted_turn": last.turn or None,
-            }
-        return facts
-
-    def _refusal(
-        self, who: asker.Asker, n: int, message: Message, verdict: Verdict, parts: Split | None, elapsed: float
-    ) -> Refusal:
+    def _record(self, who: asker.Asker, elapsed: float) -> Record:
         watcher = self._watcher
-        return Refusal(
-            id=ulid(self._began, watcher.entropy(10)) if n else self.id,
-            at=stamp(self._began),
+        return Record(
             source=watcher.source,
-            sources=[watcher.source],
-            kind=verdict.kind,
-            evidence=verdict.evidence,
-            confidence=verdict.confidence,
-            category=verdict.category,
-            explanation=self.clean(verdict.explanation) if verdict.explanation else verdict.explanation,
-            stage=verdict.stage,
-            ms_to_refusal=None if self._surface is Surface.BATCH_RESULTS else int(elapsed * 1000),
-            model=self.model or who.model or message.model,
-            answered_by=verdict.answered_by,
-            outcome=Outcome(verdict.outcome),
-            request_id=self._request_id_of(message),
-            message_id=message.id,
-            session_id=who.session_id,
-            agent_id=who.agent_id,
-            role=who.role,
-            client=who.client,
-            client_version=who.client_version,
-            entrypoint=who.entrypoint,
-            user=who.user,
-            project=who.project,
-            status=self.answer.status or None,
-            streamed=who.streamed,
-            output_tokens=verdict.usage.output_tokens,
-            input_tokens=verdict.usage.input_tokens,
-            cache_read_tokens=verdict.usage.cache_read_tokens,
-            cache_write_tokens=verdict.usage.cache_write_tokens,
-            exact=parts.exact if parts and watcher.content else None,
-            replacements=parts.replacements if parts else 0,
-            headers=asker.kept_headers(self._headers, watcher.redactor),
+            surface=self._surface,
+            began=self._began,
+            elapsed=elapsed,
+            headers=self._headers,
+            who=who,
+            parts=self._split(),
+            answer=self.answer,
+            model=self.model,
             ruling=self.ruling,
+            content=watcher.content,
+            redactor=watcher.redactor,
+            memory=watcher.memory,
+            new_id=lambda n: ulid(self._began, watcher.entropy(10)) if n else self.id,
         )
-
-    def _request_id_of(self, message: Message) -> str | None:
-        own = None if self._surface is Surface.BATCH_RESULTS else self.answer.request_id
-        return own or message.request_id
 
     def _asker(self) -> asker.Asker:
         self._who = self._who or asker.asker(self._target, self._headers, self.request())

@@ -1,9 +1,9 @@
 """One armed request from its question to the last byte of its answer: the hop loop, which exists once.
 
-An answer is held back until it shows output. If it turns out to be declined, and the rules allow it, the request is asked again: on each
-permitted model of the chain, in order, until one answers. What the client has been sent by then decides how the next answer may follow
-(``proxy.core.splice``). A hop that fails is passed over. If all fail, or no rule allows one, the refusal stands: the client gets the
-original back, and the record says which rule decided.
+An answer is held back until it shows output. If it turns out to be declined, and nothing is against it (``proxy.core.permission``), the
+request is asked again: on each permitted model of the chain, in order, until one answers. What the client has been sent by then decides
+how the next answer may follow (``proxy.core.splice``). A hop that fails is passed over. If all fail, or no rule allows one, the refusal
+stands: the client gets the original back, and the record says which rule decided.
 
 Everything is bounded: how long an answer is held back, each hop, the attempts for a request and for a session within an hour. What is
 recorded is recorded before the bytes that tell of it go out. If this code fails, the first answer goes on as it came (rule zero).
@@ -40,15 +40,16 @@ from proxy.core.hops import HEAD_S, Hops
 from proxy.core.ledger import Ledger, moved, turn_elsewhere
 from proxy.core.marked import Marked
 from proxy.core.passage import Ending, Left, Leg, Passage
+from proxy.core.permission import Permission
 from proxy.core.plan import Plan
-from proxy.core.policy import Declined, asking, chain, first_against
+from proxy.core.policy import chain
 from proxy.core.relay import Watched, passing, unopened
 from proxy.core.rephraser import Rephraser
-from proxy.core.splice import Refused, Wire
+from proxy.core.splice import Wire
 from proxy.core.splice import event as made_event
 from proxy.core.through import Through
 from proxy.core.whole import Whole
-from schemas.labels import Kind, Outcome, Result, Ruling, Strategy
+from schemas.labels import Result, Ruling, Strategy
 from schemas.records import Pin
 
 
@@ -67,6 +68,7 @@ class Armed:
         self._wire = Wire(model=self._asked, secret=plan.secret, guard=plan.guards)
         self._passage = Passage(watched, self._exchange.id, plan.clock, self._judge)
         self._hops = Hops(plan, self._wire, self._passage, self._ledger)
+        self._permission = Permission(plan, watched, self._exchange, self._passage, self._hops)
         self._rephraser = Rephraser(plan, self._hops, self._ledger)
         self._first: Leg | None = None
         self._opener: Leg | None = None
@@ -203,7 +205,8 @@ class Armed:
         self._ledger.ended(leg.answer or self._exchange.answer, Result.REFUSED)
         if self._passage.responded:
             self._passage.until = self._plan.clock() + self._plan.retry.hold_s
-        if (ruling := (yield from self._against(leg, refused))) is not None:
+        ruling = self._own if self._own is not None else (yield from self._permission.against(leg, refused))
+        if ruling is not None:
             return ruling
         entries = [n for n in chain(self._plan.retry, self._asked, refused.category) if n > self._tried]
         rephrases = self._rephraser.open_to(refused.category) and not self._passage.responded
@@ -222,42 +225,6 @@ class Armed:
         if self._hops.sent:
             return Ruling.EXHAUSTED
         return Ruling.UNFIT if entries else Ruling.UNREPHRASED
-
-    def _against(self, leg: Leg, refused: Refused) -> Step[Ruling | None]:
-        if self._own is not None:
-            return self._own
-        if self._watched.exchange is None or self._exchange.declined is None:
-            return Ruling.FAILED
-        exchange, session = self._exchange, self._plan.asked.who.session_id
-
-        def question(counsel: Any) -> tuple[bool | None, int]:
-            marks = exchange.marks()
-            judged = counsel.judged_correct(exchange.asked(), session, marks) if marks else False
-            return judged, counsel.attempts(session)
-
-        told = yield Ask(question)
-        judged, attempts = told.answer if isinstance(told, Told) and isinstance(told.answer, tuple) else (None, 0)
-        self._hops.left_this_hour = self._plan.retry.max_per_hour - attempts + self._hops.sent
-        verdict = self._exchange.declined
-        kind, outcome = (verdict.kind, verdict.outcome) if leg is self._first else (Kind.REFUSAL, Outcome.REFUSED)
-        declined = Declined(
-            kind=kind, outcome=outcome, category=refused.category, judged_correct=judged, attempts=attempts
-        )
-        check = first_against(asking(self._plan.retry, self._asked, declined))
-        return check.ruling if check else self._unsafe(leg, refused) or self._hops.bound()
-
-    def _unsafe(self, leg: Leg, refused: Refused) -> Ruling | None:
-        """Why nothing may follow on what the client has been sent, if so."""
-        if leg.reader.tool:
-            return Ruling.TOOL
-        if self._plan.wire == "marked" and not leg.is_whole:
-            follows = refused.token is not None or not (refused.shown or refused.blocks)
-            return None if follows else Ruling.MID_STREAM
-        if leg.is_whole:
-            return Ruling.HOLD if self._passage.responded else None
-        if not self._passage.responded or self._plan.retry.mid_stream == "restart":
-            return None
-        return None if self._hops.goes_on(leg, refused) else Ruling.MID_STREAM
 
     # the end
 

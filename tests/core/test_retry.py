@@ -65,6 +65,7 @@ from proxy.core import (
     ledger,
     marked,
     passage,
+    permission,
     plan,
     policy,
     splice,
@@ -854,12 +855,12 @@ def test_a_counsel_that_fails_costs_nobody_a_byte(at: str, monkeypatch: pytest.M
     assert played.ruling == (Ruling.STORE if at in {"judged_correct", "attempts"} else Ruling.RECOVERED)
 
 
-POLICY = ["asking", "chain", "first_against", "Declined"]
+POLICY = ["permission.asking", "retry.chain", "permission.first_against", "permission.Declined"]
 
 
 @pytest.mark.parametrize("at", POLICY)
 def test_rules_that_fail_let_the_refusal_stand(at: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(f"proxy.core.retry.{at}", raising)
+    monkeypatch.setattr(f"proxy.core.{at}", raising)
     for data in (REFUSAL, declining(PARTIAL)):
         played = play(retry(mid_stream="restart"), Answer([data]))
         assert (played.body, played.is_whole, played.notes) == (data, True, ["retry.failed"])
@@ -888,6 +889,7 @@ MODULES = (
     graft,
     marked,
     passage,
+    permission,
     hops,
     ledger,
     plan,
