@@ -6,6 +6,7 @@ since they were started, read while all streams are open, before any other measu
 
 import subprocess
 import sys
+import time
 from collections.abc import Callable, Iterator
 
 import msgspec
@@ -18,6 +19,11 @@ from bench.usage import cpu_seconds, peak_mb
 
 KB = 1000
 PER = 100_000
+
+PAUSE_S, CALM = 0.25, 6
+"""A contestant is quiet when it did next to nothing in so many pauses: demur reads what was accepted a second later."""
+QUIET_S = 0.02
+PATIENCE_S = 6.0
 
 type Figures = dict[str, float]
 
@@ -47,7 +53,21 @@ def measure(running: Running, scale: Scale) -> Figures:
     figures: Figures = {}
     for take in (_memory, _requests_small, _requests_large, _paced, _burst):
         figures |= take(running, scale)
+        afterwards = settled(running)
+        if take is _memory:
+            figures["cpu_ms_afterwards"] = afterwards * 1000 / scale.held_streams
     return figures
+
+
+def settled(running: Running) -> float:
+    """Waits until nothing more is done of what was asked, for some seconds at most; the CPU seconds that it took."""
+    marks = [cpu_seconds(running.pids)]
+    for _ in range(round(PATIENCE_S / PAUSE_S)):
+        time.sleep(PAUSE_S)
+        marks.append(cpu_seconds(running.pids))
+        if len(marks) > CALM and marks[-1] - marks[-1 - CALM] < QUIET_S:
+            break
+    return marks[-1] - marks[0]
 
 
 def _memory(running: Running, scale: Scale) -> Figures:

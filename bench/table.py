@@ -21,6 +21,7 @@ FIGURES = {
     "first_event_ms": "first event after, ms",
     "burst_mb_per_s": "burst, MB/s",
     "cpu_s_per_100k_burst": "CPU s per 100k burst events",
+    "cpu_ms_afterwards": "CPU ms afterwards, a new conversation",
     "peak_mb": "peak memory, 200 streams, MiB",
 }
 
