@@ -12,6 +12,7 @@ import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from functools import cache
+from hashlib import blake2b
 from pathlib import Path
 from typing import Any, Self
 
@@ -30,6 +31,8 @@ _FAULTS = {
     sqlite3.SQLITE_IOERR: "cannot be read or written: check its disk, and the space that is left on it",
 }
 
+APPLICATION_ID = int.from_bytes(b"demu")
+"""What the header of our databases says, at byte 68 (sqlite.org/fileformat2.html, "Application ID"); older ones say nothing."""
 SMALLEST = 512
 """Bytes of the smallest database. What is smaller, SQLite takes for empty and writes over."""
 
@@ -40,6 +43,10 @@ class StoreError(Exception):
 
 class NoDatabaseError(StoreError):
     """There is no database yet, or nothing in it."""
+
+
+class ForeignDatabaseError(StoreError):
+    """It is the database of another program."""
 
 
 def private_folder(folder: Path) -> None:
@@ -67,10 +74,11 @@ class DatabaseFile:
         self._opened = opened
 
     @classmethod
-    def open(cls, path: Path | str, *, readonly: bool = False, timeout: float = 5.0) -> Self:
+    def open(cls, path: Path | str, *, readonly: bool = False, alone: bool = False, timeout: float = 5.0) -> Self:
         """Opens the database. Unless ``readonly``, one that is missing is made and an older one is brought up to date.
 
-        ``timeout`` is how long to wait for other processes' locks, in seconds. Raises StoreError.
+        ``alone``: nobody writes it meanwhile, so that SQLite needs no files beside it, which a reader would leave there. ``timeout`` is how
+        long to wait for other processes' locks, in seconds. Raises StoreError.
         """
         path = Path(os.path.realpath(path))
         try:
@@ -79,7 +87,7 @@ class DatabaseFile:
                 _make_private(path)
             opened = path.stat()
             with faults(path):
-                file = cls(path, _connect(path, readonly=readonly, timeout=timeout), opened)
+                file = cls(path, _connect(path, readonly=readonly, alone=alone, timeout=timeout), opened)
         except OSError as error:
             raise StoreError(f"{path} cannot be reached ({error.strerror}): name another place with --db") from error
         try:
@@ -108,6 +116,11 @@ class DatabaseFile:
     def version(self) -> str:
         """The name of the newest migration that was applied."""
         return migrations.applied(self.db)[-1].name
+
+    def identity(self) -> str:
+        """What this database is known by on other machines, and its copies with it: a hash of the moment in which it was made."""
+        made = migrations.applied(self.db)[0].applied_at
+        return f"b2:{blake2b(str(made).encode(), digest_size=16).hexdigest()}"
 
     def rows(self, sql: str, values: Sequence[Any] | Mapping[str, Any] = ()) -> list[dict[str, Any]]:
         """The rows that a query gives, by column name. Raises StoreError."""
@@ -139,9 +152,14 @@ class DatabaseFile:
                 raise StoreError(f"{self.path} is of an older demur: open it once with a command that writes")
             if not readonly:
                 self._enable_wal(time.monotonic() + timeout)
-        if pending:
-            with self.transaction():  # the lock: who comes second finds nothing pending
+        if pending or not (readonly or self._is_marked()):
+            with self.transaction() as connection:  # the lock: who comes second finds nothing pending
                 migrations.apply(self.db)
+                connection.execute(f"pragma application_id = {APPLICATION_ID}")
+
+    def _is_marked(self) -> bool:
+        (mark,) = self.rows("pragma application_id")
+        return bool(mark["application_id"])
 
     def _pending(self) -> bool:
         tables = self.db.table_names()  # first: another process may make them all just now
@@ -149,7 +167,7 @@ class DatabaseFile:
         if newer := sorted(applied - _steps()):
             raise StoreError(f"{self.path} is of a newer demur ({newer[-1]}): upgrade demur, or name another with --db")
         if tables and not applied:
-            raise StoreError(f"{self.path} is the database of another program: name another file with --db")
+            raise ForeignDatabaseError(f"{self.path} is the database of another program: name another file with --db")
         return applied != _steps()
 
     def _enable_wal(self, deadline: float) -> None:
@@ -205,8 +223,8 @@ def _make_private(path: Path) -> None:
                 file.chmod(0o600)
 
 
-def _connect(path: Path, *, readonly: bool, timeout: float) -> sqlite3.Connection:
-    uri = f"{path.as_uri()}?mode={'ro' if readonly else 'rw'}"
+def _connect(path: Path, *, readonly: bool, alone: bool, timeout: float) -> sqlite3.Connection:
+    uri = f"{path.as_uri()}?mode={'ro' if readonly else 'rw'}" + "&immutable=1" * (readonly and alone)
     connection = sqlite3.connect(uri, uri=True, timeout=timeout, isolation_level=None)
     try:
         connection.execute("select 1 from sqlite_schema")

@@ -5,7 +5,7 @@ What the store holds is read; what depends on the owner's settings or on what ca
 
 from datetime import UTC, datetime, timedelta
 
-from msgspec import Struct
+from msgspec import Struct, field
 from msgspec.structs import replace
 
 from proxy import judgements, trials
@@ -13,9 +13,11 @@ from proxy.core.advice import advice
 from proxy.core.annotate import annotate
 from proxy.core.burst import Burst, burst
 from proxy.core.costs import Cost, cost
-from proxy.core.facts import Facts, despite_exemption, is_correct
+from proxy.core.facts import Facts, despite_exemption, hearsay, is_correct
 from proxy.core.links import Link, links
+from proxy.core.meaning import about
 from proxy.core.news import candidates, mark, since
+from proxy.reports import Report, reported
 from proxy.store import Store, StoreError
 from schemas.labels import Label, Result, Source
 from schemas.records import Annotation, Attempt, Judgement, Located, Refusal, Rephrasing, Segment, Trial
@@ -51,15 +53,19 @@ class Dossier(Struct, kw_only=True):
     burst: Burst
     """The hour that it fell into, by its category."""
     despite_exemption: bool
+    about: str
+    """What the API means by its category; empty where it was no refusal."""
     advice: list[str]
     links: list[Link]
+    reports: list[Report] = field(default_factory=list)
+    """Where a person has reported it, the first first."""
 
 
 def dossier(store: Store, refusal: Refusal, settings: Settings) -> Dossier:
     """Raises StoreError."""
     segments, attempts = store.segments(refusal.id), store.attempts(refusal.id)
     incident = store.incident(refusal.incident_id or refusal.id) or [refusal]
-    found, turn = _annotations(store, refusal, segments), since(segments)
+    found, turn = _annotations(store, refusal, segments), _since(refusal, segments)
     first = store.incident_marks(refusal.incident_id or refusal.id)
     new = sorted(candidates(segments), key=lambda one: mark(one.hash) not in first)
     despite = despite_exemption(refusal.category, refusal.at, settings.exemption.approved_on or None)
@@ -82,9 +88,19 @@ def dossier(store: Store, refusal: Refusal, settings: Settings) -> Dossier:
         cost=cost(refusal, attempts, settings.prices),
         burst=_burst(store, refusal),
         despite_exemption=despite,
+        about=about(facts),
         advice=advice(facts),
+        reports=reported(store, [refusal.id]),
         links=links(refusal.kind, refusal.category, despite=despite, correct=is_correct(facts)),
     )
+
+
+def _since(refusal: Refusal, segments: list[Segment]) -> int | None:
+    """As in ``Dossier``. A map that was made of a transcript does not begin where the conversation does: its turns cannot be counted."""
+    turn = since(segments)
+    if turn is None or hearsay([refusal.source]) is None:
+        return turn
+    return refusal.accepted_turn + 1 if refusal.accepted_turn else None
 
 
 def _facts(refusal: Refusal, incident: list[Refusal], settings: Settings) -> Facts:

@@ -2,22 +2,27 @@
 
 A refusal is known by its id, which its importer makes of what was found. One that the same source has told of by the same request id is the same,
 even where its time was only guessed. Requests are counted for each file by itself, in ``imported_traffic``: the counts are replaced
-as a whole when the file is read again, and never go into ``traffic``, which is what demur saw. What is remembered for the sake of requests to
+as a whole when the file is read again, and never go into ``traffic``, which is what demur saw. Those that files name (transcripts) are counted in the
+one that was read first. What is remembered for the sake of requests to
 come (accepted requests, pins) is left out: it is about another day.
 
 A file that is as it was when it was read whole is not read again. One that gave trouble is.
 """
 
+import sqlite3
 import time
 from collections import Counter
 from collections.abc import Iterable, Sequence
+from hashlib import blake2b
 from typing import NamedTuple
 
 import msgspec
 
 from proxy.core.stamps import stamp
-from proxy.judgements import history, judge_all
+from proxy.judgements import history, merge
+from proxy.origins import Counted, grow
 from proxy.packed import Packed
+from proxy.reports import Report, mark, reported
 from proxy.store import Store
 from proxy.trials import add_located, add_trial, located, trials
 from schemas.records import Attempt, Judgement, Located, Refusal, Traffic, Trial, Update
@@ -33,6 +38,8 @@ _TOLD = """
 _TRIED = """
     select 1 from attempts where refusal_id = ? and coalesce(request_id, message_id, model, '') = ? and outcome = ?
 """
+
+_ELSEWHERE = "select name from imported_requests where name in (select value from json_each(?))"
 
 _ATTEST = """
     insert or ignore into witnesses select :id, :refusal_id, :source where not exists (select 1 from refusals where id = :id)
@@ -66,6 +73,8 @@ class Tallies(msgspec.Struct):
     known: Counter[Told] = msgspec.field(default_factory=Counter)
     requests: int = 0
     """All that were counted, in the files that were read."""
+    judged: int = 0
+    """Judgements that were taken over from another machine."""
     refused: int = 0
     """Entries that could not be stored for what they hold."""
 
@@ -77,6 +86,7 @@ class Imports:
         self.store = store
         self.tallies = Tallies()
         self._traffic: dict[str, Counter[Traffic]] = {}
+        self._names: dict[str, dict[int, Traffic]] = {}
 
     def is_known(self, mark: FileMark) -> bool:
         """Whether the file is as it was when it was read whole; or whether another one was that is the same."""
@@ -106,15 +116,29 @@ class Imports:
         if not rows:
             return
         name = rows[0]["id"]
-        here, trials_, located_ = history(self.store, name), trials(self.store, name), located(self.store, name)
-        own = [msgspec.structs.replace(one, refusal_id=name) for one in said]
-        judge_all(self.store, [one for one in own if one not in here])
+        trials_, located_ = trials(self.store, name), located(self.store, name)
+        here = history(self.store, name)
+        judged = [msgspec.structs.replace(one, refusal_id=name) for one in said]
+        self.tallies.judged += sum(one not in here for one in judged)
+        merge(self.store, name, judged)
         for trial in tried:
             if (trial := msgspec.structs.replace(trial, refusal_id=name)) not in trials_:
                 add_trial(self.store, trial)
         for one in found:
             if (place := msgspec.structs.replace(one, refusal_id=name)) not in located_:
                 add_located(self.store, place)
+
+    def report(self, refusal_id: str, reports: Iterable[Report]) -> None:
+        """Where it was reported from another machine; what is noted here already is not noted again."""
+        rows = self.store.rows(_STORED, {"id": refusal_id})
+        here = reported(self.store, [row["id"] for row in rows])
+        told = [msgspec.structs.replace(one, refusal_id=row["id"]) for row in rows for one in reports]
+        if new := [one for one in dict.fromkeys(told) if one not in here]:
+            mark(self.store, new)
+
+    def count(self, counts: Sequence[Counted]) -> None:
+        """Requests that other machines counted."""
+        self.tallies.requests += grow(self.store, counts)
 
     def attest(self, refusal_id: str, witnesses: Iterable[tuple[str, str]]) -> None:
         """The ids and sources of other records of a refusal that another machine had joined with it."""
@@ -123,17 +147,26 @@ class Imports:
             for name, source in witnesses if rows else ():
                 connection.execute(_ATTEST, {"id": name, "refusal_id": rows[0]["id"], "source": source})
 
-    def done(self, mark: FileMark, *, whole: bool, was: str | None = None) -> None:
+    def name(self, file: str, named: Iterable[tuple[Traffic, Iterable[int]]]) -> None:
+        """What the requests are called that were counted in a file: 64 bits each, signed."""
+        names = self._names.setdefault(file, {})
+        for traffic, some in named:
+            names |= dict.fromkeys(some, traffic)
+
+    def done(self, mark: FileMark, *, source: str = "", whole: bool, was: str | None = None) -> None:
         """The file has been read; its counts take the place of those that it had.
 
-        ``whole``: it need not be read again. ``was``: what ``take`` called it, where its name came of what was read.
+        ``source``: the importer's name, by which counts of the same requests are told apart (``proxy.core.overlap``). ``whole``: the file need not be
+        read again. ``was``: what ``take`` called it, where its name came of what was read.
         """
         counts = self._traffic.pop(was or mark.file, Counter())
-        columns = (*Traffic.__struct_fields__, "n")
-        insert = f"insert into imported_traffic (file, {', '.join(columns)}) values (?{', ?' * len(columns)})"  # noqa: S608 the names are ours
+        names = self._names.pop(was or mark.file, {})
+        columns = ("file", "source", *Traffic.__struct_fields__, "n")
+        insert = f"insert into imported_traffic ({', '.join(columns)}) values (?{', ?' * (len(columns) - 1)})"  # noqa: S608 the names are ours
         with self.store.transaction() as connection:
             connection.execute("delete from imported_traffic where file = ?", [mark.file])
-            rows = ((mark.file, *msgspec.structs.astuple(key), n) for key, n in counts.items())
+            counts.subtract(names[one] for one in _counted_elsewhere(connection, mark.file, names))
+            rows = ((mark.file, source, *msgspec.structs.astuple(key), n) for key, n in counts.items() if n > 0)
             connection.executemany(insert, rows)
             if whole:
                 values = [*mark, stamp(time.time())]
@@ -183,6 +216,11 @@ class Imports:
         return bool(self.store.rows("select 1 from witnesses where id = ?", [name]))
 
 
-def requests(store: Store) -> int:
-    """All requests that imported files tell of. Raises StoreError."""
-    return int(store.rows("select coalesce(sum(n), 0) as n from imported_traffic")[0]["n"])
+def _counted_elsewhere(connection: sqlite3.Connection, file: str, names: Iterable[int]) -> set[int]:
+    """Those that are counted in other files. The others are from now on counted in this one."""
+    place = int.from_bytes(blake2b(file.encode("utf-8", "surrogatepass"), digest_size=8).digest(), signed=True)
+    connection.execute("delete from imported_requests where file = ?", [place])
+    others = {row[0] for row in connection.execute(_ELSEWHERE, [msgspec.json.encode(list(names)).decode()])}
+    own = ((one, place) for one in names if one not in others)
+    connection.executemany("insert into imported_requests values (?, ?)", own)
+    return others

@@ -2,7 +2,8 @@
 
 A judgement is all that its author says of a refusal from then on: it takes the place of what the same person said before, and of nobody
 else's. Of several authors the newest has the last word, on each thing on which they say something: who says ``unknown`` and names no domain
-leaves both to the others. "Last" is by the order in which they were added here, which no clock can turn round.
+leaves both to the others. "Last" is by the order in which they were added here, which no clock can turn round; what was said on another machine is
+placed by its time.
 
 Only the refusal that is named is judged. The history loses nothing but what is taken back with ``undo``.
 """
@@ -80,6 +81,25 @@ def judge_made(store: Store, make: Callable[[], Iterable[Judgement]]) -> list[tu
             added.append((int(name or 0), judgement))
             _call(connection, store, judgement.refusal_id)
     return added
+
+
+def merge(store: Store, refusal_id: str, said: Iterable[Judgement]) -> None:
+    """Adds what was said of a refusal on another machine and is not here, each in its time: what was said later, here or there, stays the last word.
+
+    Raises StoreError.
+    """
+    here = history(store, refusal_id)
+    new = [one for one in said if one not in here]
+    if not new:
+        return
+    later = "delete from judgements where refusal_id = ? and at > ? returning *"
+    with store.transaction() as connection:
+        names = [column[0] for column in connection.execute("select * from judgements limit 0").description]
+        rows = connection.execute(later, [refusal_id, min(one.at for one in new)]).fetchall()
+        moved = [JUDGEMENTS.record(dict(zip(names, row, strict=True))) for row in sorted(rows)]
+        for one in sorted([*moved, *new], key=lambda one: one.at):
+            connection.execute(JUDGEMENTS.insert, JUDGEMENTS.row(one))
+        _call(connection, store, refusal_id)
 
 
 def undo(store: Store, *ids: int) -> None:

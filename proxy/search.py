@@ -13,12 +13,13 @@ import sqlite3
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import closing
 from hashlib import blake2b
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import msgspec
 import zstandard
 from msgspec import Struct
 
+from proxy.core.facts import hearsay
 from proxy.core.query import TOKENIZER, Query, folded, said
 from proxy.database import faults
 from proxy.packed import unzstd
@@ -31,7 +32,7 @@ BATCH = 4 << 20
 _INDEX = f"""using fts5 (text, content='', columnsize=0, tokenize="{TOKENIZER}")"""
 _UNINDEXED = "select id, size from segments where id not in (select segment_id from indexed) order by id"
 _SEARCHED = """
-    select id, explanation, exists (
+    select id, explanation, sources, exists (
         select 1 from maps join chunk_segments using (chunk_id) where refusal_id = refusals.id) as has_text
     from refusals
     where (:since is null or at >= :since) and (:model is null or model = :model)
@@ -85,6 +86,10 @@ class Found(NamedTuple):
     """Refusals."""
     textless: int
     """Those of them of whose request no text is stored."""
+    unkept: int
+    """And of these those whose source had seen it."""
+    hearsay: int
+    """Those of whose request no source knew the whole (``facts.hearsay``)."""
     ids: list[str]
     """Those in which it was found, the newest first."""
     segments: set[int]
@@ -134,7 +139,14 @@ def find(store: Store, query: Query, wanted: Wanted) -> Found:
     having = {row["refusal_id"] for row in store.rows(_HAVING, [_json(segments)])}
     having.update(row["refusal_id"] for row in notes if row["id"] in noted)
     ids = [row["id"] for row in searched if row["id"] in having or row["explanation"] in told]
-    return Found(len(searched), sum(not row["has_text"] for row in searched), ids, segments, told, noted)
+    textless = [row for row in searched if not row["has_text"]]
+    unkept = sum(not _is_hearsay(row) for row in textless)
+    hearing = sum(map(_is_hearsay, searched))
+    return Found(len(searched), len(textless), unkept, hearing, ids, segments, told, noted)
+
+
+def _is_hearsay(row: dict[str, Any]) -> bool:
+    return hearsay(msgspec.json.decode(row["sources"])) is not None
 
 
 def matches(store: Store, refusal: Refusal, found: Found) -> list[Match]:

@@ -378,3 +378,23 @@ def m009_reports(db: Database) -> None:
         ) strict
     """)
     db.execute("create index reports_refusal_id on reports (refusal_id)")
+
+
+@migrations()
+def m010_sources(db: Database) -> None:
+    # Which importer told of the requests: several may tell of the same ones. Of what was imported before, nobody knows.
+    db.execute("alter table imported_traffic add column source text not null default ''")
+
+
+@migrations()
+def m011_branches(db: Database) -> None:
+    # Transcripts name the git branch.
+    db.execute("alter table refusals add column branch text")
+
+
+@migrations()
+def m012_copies(db: Database) -> None:
+    # Which file tells of a request, both as 64 bits of a hash: a session that is resumed may be a new file with the lines
+    # of the old one in it, and then its requests are counted in one of them.
+    db.execute("create table imported_requests (name integer primary key, file integer not null) strict")
+    db.execute("create index imported_requests_file on imported_requests (file)")

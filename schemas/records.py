@@ -56,6 +56,8 @@ class Refusal(Struct, kw_only=True):
     user: str | None = None
     project: str | None = None
     """The last part of the working directory that the client named."""
+    branch: str | None = None
+    """The git branch there, as a transcript names it."""
     fingerprint: str | None = None
     """One hash for the candidates, shared by all refusals of an incident; where these are not known, ``asked``."""
     verdict: Verdict = Verdict.UNKNOWN

@@ -23,11 +23,11 @@ from schemas.records import Entry
 
 LISTED = (
     "id at source kind evidence confidence category explanation stage output_tokens ms_to_refusal model answered_by outcome request_id"
-    " message_id session_id agent_id role client client_version entrypoint user project fingerprint verdict domain tags sources"
+    " message_id session_id agent_id role client client_version entrypoint user project branch fingerprint verdict domain tags sources"
 ).split()
 SHOWN = (
     "segments candidates since_turn attempts rephrasings advice incident annotations judgements trials located cost burst"
-    " despite_exemption links"
+    " despite_exemption links reports"
 ).split()
 TOOLS = "Bash Edit Glob Grep Read Write".split()
 SECRET = "sk-ant-api03-" + "abcdefgh12345678" * 6

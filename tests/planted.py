@@ -62,6 +62,9 @@ PEM = (
 )
 
 
+OPENSSH = PEM.replace("RSA", "OPENSSH")
+
+
 def wrapped(text: str, width: int, indent: str = "") -> str:
     """As a terminal cuts it."""
     return f"\n{indent}".join(text[n : n + width] for n in range(0, len(text), width))
@@ -96,3 +99,80 @@ def left(secret: str, text: str, size: int = 12) -> str | None:
     small, whole = bare(text), bare(secret)
     size = min(size, len(whole))
     return next((whole[n : n + size] for n in range(len(whole) - size + 1) if whole[n : n + size] in small), None)
+
+
+HEX = "0123456789abcdef"
+FURTHER = {
+    "github fine-grained": "github" + "_pat_" + made(22) + "_" + made(59),
+    "gitlab runner": "gl" + "rt-" + made(20),
+    "slack app": "xa" + "pp-1-A012ABCDE-1234567890123-" + made(40, HEX),
+    "pypi": "py" + "pi-AgEIcHlwaS5vcmc" + made(80),
+    "telegram": "123456789:" + "AA" + made(33),
+    "discord bot": "MTIzNDU2Nzg5MDEyMzQ1Njc4" + ".GaBcDe." + made(38),
+    "sendgrid": "S" + "G." + made(22) + "." + made(43, seed=4),
+    "twilio": "S" + "K" + made(36, HEX)[4:],
+    "databricks": "da" + "pi" + made(36, HEX)[4:] + "-2",
+    "vault": "hv" + "s.CAESI" + made(90),
+    "vault before 1.10": "s." + made(24),
+    "linear": "lin" + "_api_" + made(40),
+    "notion": "nt" + "n_" + made(46),
+    "figma": "fi" + "gd_" + made(40),
+    "doppler": "dp" + ".pt." + made(43),
+    "square": "sq0" + "atp-" + made(22),
+    "new relic": "NR" + "AK-" + made(27).upper(),
+    "grafana": "gl" + "sa_" + made(32) + "_1a2b3c4d",
+    "groq": "gs" + "k_" + made(52),
+    "replicate": "r" + "8_" + made(37),
+    "perplexity": "pp" + "lx-" + made(48),
+    "xai": "xa" + "i-" + made(80),
+    "docker": "dckr" + "_pat_" + made(27),
+    "terraform": made(14) + ".atlas" + "v1." + made(60),
+    "sentry": "sntr" + "ys_eyJ" + made(80),
+    "postman": "PM" + "AK-" + made(28, HEX)[4:] + "-" + made(38, HEX)[4:],
+    "atlassian": "ATA" + "TT3xFfGF0" + made(150),
+    "bitbucket": "AT" + "BB" + made(32),
+    "azure": "abc8" + "Q~" + made(34),
+    "age": "AGE-SECRET" + "-KEY-1" + made(58).upper(),
+    "planetscale": "pscale" + "_tkn_" + made(43),
+    "fly": "fm" + "2_" + made(100),
+    "netlify": "nf" + "p_" + made(40),
+    "supabase": "sb" + "p_" + made(44, HEX)[4:],
+    "shopify": "shp" + "at_" + made(36, HEX)[4:],
+    "digitalocean": "do" + "p_v1_" + made(68, HEX)[4:],
+    "rubygems": "ruby" + "gems_" + made(52, HEX)[4:],
+    "cloudflare": "v1" + ".0-" + made(28, HEX)[4:] + "-" + made(150, HEX)[4:],
+    "jwe": "ey" + "JhbGciOiJkaXIifQ.." + made(16) + "." + made(40) + "." + made(22),
+    "bcrypt": "$2" + "b$12$" + made(53),
+    "ssh": "AAAA" + "C3NzaC1lZDI1NTE5AAAAI" + made(43),
+}
+"""Of further makers: what leaves is searched for them."""
+FURTHER_PLACES = {
+    "aws secret": ("AWS_SECRET_ACCESS_KEY={}", made(40)),
+    "aws session": ("AWS_SESSION_TOKEN={}", "IQoJb3JpZ2luX2Vj" + made(200)),
+    "gcp": ('"private_key": "-----BEGIN PRIVATE KEY-----\\n{}\\n-----END PRIVATE KEY-----\\n"', made(64)),
+    "azure sas": ("https://x.blob.core.windows.net/c?sv=2020-08-04&sp=rl&sig={}", quote(made(43) + "=")),
+    "mysql": ("mysql://root:{}@127.0.0.1:3306/x", "Som#mer24x"),
+    "postgres": ("postgresql+asyncpg://mara:{}@db/x", "p@ss/w0rd#1?long"),
+    "redis": ("redis://:{}@cache:6379/0", made(20)),
+    "mongo": ("mongodb+srv://mara:{}@cluster0.x.mongodb.net/db", made(12)),
+    "amqp": ("amqp://guest:{}@mq/vh", made(9)),
+    "mssql": ("Server=tcp:db;User ID=mara;Password={};Encrypt=True", made(12)),
+    "basic": ("Authorization: Basic {}", "bWFyYTpodW50ZXIyMg=="),
+    "curl": ("curl --user mara:{} https://x", "hunter22"),
+    "curl quoted": ('curl -u "mara:{}" https://x', "hunter22"),
+    "curl cookie": ("curl -b 'sessionid={}'", made(32)),
+    "spaces": ('export DB_PASSWORD="{}"', "correct horse battery"),
+    "short name": ("DB_PASS={}", made(10)),
+    "joined name": ("PGPASSWORD={} psql", "sommerwind"),
+    "German": ("Kennwort: {}", "Sommer2024!"),
+    "French": ("mot de passe : {}", "Ete2024!x"),
+    "without a mark": ("machine git.quill.io login mara password {}", "Sommer2024!"),
+    "flag": ("--password {}", "sommerwind"),
+    "mysql flag": ("mysql -u mara -p{} db", "Sommer2024"),
+    "pgpass": ("db.quill.io:5432:prod:mara:{}", "Sommer2024!"),
+    "docker": ('{{"auths":{{"reg.quill.io":{{"auth":"{}"}}}}}}', "bWFyYTpodW50ZXIyMjIy"),
+    "npm": ("_auth={}", "bWFyYTpodW50ZXIyMjIy"),
+    "kubernetes": ("client-key-data: {}", made(120)),
+    "wifi": ("psk={}", "sommerwind9"),
+}
+"""Known by what stands before them, in what leaves."""

@@ -250,9 +250,9 @@ def test_a_stream_that_was_declined_in_the_middle_is_answered_in_two_parts_and_a
 def test_that_the_api_named_no_category_is_said_only_where_its_answer_said_so(
     store: Store, fields: dict[str, Any], *, told: bool
 ) -> None:
-    advice = " ".join(of(store, 0, declined(0, **fields | {"category": None})).advice)
-    assert ("The API named no category" in advice) is told
-    assert ("No category is known." in advice) is not told
+    about = of(store, 0, declined(0, **fields | {"category": None})).about
+    assert ("the API named no category" in about) is told
+    assert (about == "no category is known") is not told
 
 
 def test_a_refusal_after_the_approval_is_despite_it(store: Store) -> None:

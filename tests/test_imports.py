@@ -4,10 +4,12 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
 
 from entries import entry, name, refusal
-from proxy.imports import FileMark, Imports, Told, requests
+from proxy.importers.named import named
+from proxy.imports import FileMark, Imports, Told
 from proxy.packed import Packed, pack
 from proxy.store import Store
 from schemas.labels import Kind, Result, Verdict
@@ -15,6 +17,8 @@ from schemas.records import Accepted, Attempt, Entry, Judgement, Located, Refusa
 
 FILE = FileMark("/a.jsonl", 10, 20, "d1")
 HOUR = Traffic(hour="2026-11-23T14", model="claude-opus-5", outcome="answered")
+
+LATER = Traffic(hour="2026-11-23T15", model="claude-opus-5", outcome="answered")
 
 
 @pytest.fixture
@@ -43,7 +47,7 @@ def test_a_second_run_adds_nothing(store: Store) -> None:
         assert imports.tallies.requests == 4
         assert counts(store) == [("/a.jsonl", 4)]
     assert len(store.refusals()) == 2
-    assert requests(store) == 4
+    assert store.rows("select sum(n) as n from imported_traffic")[0]["n"] == 4
 
 
 def test_counts_never_go_to_what_demur_itself_saw(store: Store) -> None:
@@ -61,6 +65,38 @@ def test_the_counts_of_a_file_are_replaced_as_a_whole_and_those_of_others_stay(s
         imports.take(file.file, [pack(Entry(traffic=[(HOUR, n)]))])
         imports.done(file, whole=True)
     assert counts(store) == [("/a.jsonl", 3), ("/b.jsonl", 7)]
+
+
+def test_counts_are_kept_with_the_name_of_their_source_and_none_is_below_one(store: Store) -> None:
+    for file, source in ((FILE, "transcript"), (FILE._replace(file="/b.har", digest="d2"), "har")):
+        imports = Imports(store)
+        imports.take(file.file, [pack(Entry(traffic=[(HOUR, 5), (LATER, -3)]))])
+        imports.done(file, source=source, whole=True)
+    assert store.rows("select source, n from imported_traffic order by file") == [
+        {"source": "transcript", "n": 5},
+        {"source": "har", "n": 5},
+    ]
+
+
+def test_a_request_that_two_files_name_is_counted_in_the_one_that_was_read_first(store: Store) -> None:
+    other, later = FILE._replace(file="/b.jsonl", digest="d2"), msgspec.structs.replace(HOUR, hour="2026-11-23T15")
+    several = {
+        FILE: named({HOUR: [1, 2, -(1 << 63)]}),
+        other: named({HOUR: [1, 2, 7], later: [8]}),
+    }
+    for mark, more in ((FILE, 3), (other, 2), (FILE, 3), (other, 2)):
+        imports = Imports(store)
+        imports.take(mark.file, [pack(several[mark])])
+        imports.name(mark.file, several[mark].called())
+        imports.done(mark, whole=True)
+        assert imports.tallies.requests == more
+    assert counts(store) == [("/a.jsonl", 3), ("/b.jsonl", 1), ("/b.jsonl", 1)]
+    imports = Imports(store)
+    imports.done(FILE, whole=True)
+    imports.take(other.file, [pack(several[other])])
+    imports.name(other.file, several[other].called())
+    imports.done(other, whole=True)
+    assert sum(n for _, n in counts(store)) == 4
 
 
 def test_a_file_is_known_while_it_is_as_it_was(store: Store) -> None:

@@ -1,19 +1,26 @@
 """Statistics over a store: the sources, the periods, and the same content elsewhere."""
 
+import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from sqlite_utils import Database
 
 import scale
 from entries import entry, name, refusal
 from proxy.core.periods import By
 from proxy.core.tally import FIELDS
 from proxy.elsewhere import pairs
+from proxy.imports import FileMark, Imports
+from proxy.packed import pack
 from proxy.statistics import Scope, statistics, turns_elsewhere
 from proxy.store import Store
 from schemas.labels import Kind, Outcome, Result, Stage
+from schemas.migrations import migrations
 from schemas.records import Attempt, Entry, Segment, Traffic, Update
 
 MODEL, OTHER = "claude-opus-5", "claude-opus-4-8"
@@ -51,7 +58,7 @@ def test_however_it_is_divided_it_adds_up_to_the_same(large: Path, field: str, b
         plain = statistics(store, ["category", "kind"])
         counted = store.rows("select sum(n) as n from traffic where outcome = 'refused'")[0]["n"]
     assert made.total.requests == 100_000
-    assert made.total.imported == plain.total.imported == 334
+    assert made.total.apart == plain.total.apart == 334
     if field in {"model", "client", "client_version", "entrypoint", "role", "user", "outcome"}:
         assert made.total.refused == counted != plain.total.refused
     else:
@@ -224,3 +231,178 @@ def test_a_greeting_that_another_model_took_is_no_pair(tmp_path: Path) -> None:
             store.apply([Entry(refusals=[refused], segments=[segment])])
             store.db.execute("insert into passes values (?, 'claude-opus-4-8', '2026-01-01', 'req_1', 1)", [text])
         assert [pair.asked for pair in pairs(store, Scope())] == ["a longer text that says something of its own"]
+
+
+HOUR, LATER = "2099-11-23T14", "2099-11-23T15"
+ANSWERED, REFUSED = Result.ANSWERED, Result.REFUSED
+
+
+def counts(hour: str = HOUR, model: str = MODEL, **ends: int) -> list[tuple[Traffic, int]]:
+    return [(Traffic(hour=hour, model=model, outcome=Result(end)), n) for end, n in ends.items()]
+
+
+def imported(store: Store, source: str, *more: list[tuple[Traffic, int]], file: str = "") -> None:
+    """What one imported file tells of."""
+    imports, name = Imports(store), file or f"/{source}"
+    imports.take(name, [pack(Entry(traffic=[one for each in more for one in each]))])
+    imports.done(FileMark(name, 1, 1, name), source=source, whole=True)
+
+
+def witnessed(n: int, *sources: str, hour: str = HOUR, **fields: Any) -> Entry:
+    return recorded(n, at=f"{hour}:30:00.000Z", source=sources[0], sources=[*sources], **fields)
+
+
+def told(store: Store, *fields: str, **options: Any) -> tuple[int | None, int, int, int]:
+    """Requests, those that imported files tell of, and refusals: in the rate, and apart."""
+    total = statistics(store, fields, **options).total
+    return total.requests, total.told, total.refused, total.apart
+
+
+def test_who_only_imported_has_rates(store: Store) -> None:
+    store.apply([witnessed(1, "transcript"), witnessed(2, "transcript", category="bio"), witnessed(3, "raw")])
+    imported(store, "transcript", counts(answered=18, refused=2))
+    for fields in ((), ("model",), ("category",), ("outcome",), ("kind",)):
+        assert told(store, *fields) == (20, 20, 2, 1), fields
+    assert statistics(store, ["category"]).tallies["bio",].rate == pytest.approx((0.05, 0.00888, 0.23613), abs=1e-5)
+    assert told(store, "category", imports=False) == (0, 0, 0, 0)
+    assert told(store, "model", imports=False) == (0, 0, 0, 0)
+
+
+@pytest.mark.parametrize("field", FIELDS)
+def test_an_hour_is_taken_from_demur_or_from_a_kind_of_file_and_never_from_both(store: Store, field: str) -> None:
+    store.apply([Entry(traffic=[*counts(answered=7, refused=2), *counts(LATER, answered=1, refused=1)])])
+    imported(store, "transcript", counts(answered=5, refused=1), counts(LATER, answered=8, refused=2))
+    imported(store, "stream-json", counts(answered=5, refused=1), counts(LATER, answered=3, refused=1))
+    store.apply([witnessed(1, "gateway", "transcript"), witnessed(2, "gateway"), witnessed(3, "stream-json")])
+    store.apply([
+        witnessed(4, "gateway", hour=LATER),
+        witnessed(5, "stream-json", "transcript", hour=LATER),
+        witnessed(6, "transcript", hour=LATER),
+    ])  # fmt: skip
+    assert told(store, field) == (19, 10, 4, 2)
+    assert told(store, field, by=By.HOUR) == (19, 10, 4, 2)
+    assert told(store, field, imports=False) == (11, 0, 3, 0)
+    assert told(store, field, scope=Scope(since=LATER)) == (10, 10, 2, 1)
+    assert told(store, field, scope=Scope(until=LATER)) == (9, 0, 2, 1)
+
+
+def test_a_model_that_is_asked_for_does_not_change_what_its_hour_is_taken_from(store: Store) -> None:
+    """One request, by the model that was asked here, and by the one that answered there."""
+    store.apply([Entry(traffic=[*counts(answered=5), *counts(model=OTHER, answered=1)])])
+    imported(store, "transcript", counts(answered=3), counts(model=OTHER, answered=2))
+    assert [told(store, "model", scope=Scope(model=model))[:2] for model in (MODEL, OTHER, None)] == [
+        (5, 0), (1, 0), (6, 0),
+    ]  # fmt: skip
+
+
+def test_files_of_one_kind_are_added_up_and_so_are_the_demurs_of_several_machines(store: Store) -> None:
+    for n in range(3):
+        imported(store, "transcript", counts(answered=2), file=f"/{n}.jsonl")
+    assert told(store)[:2] == (6, 6)
+    store.apply([Entry(traffic=counts(answered=3, refused=1))])
+    imported(store, "demur", counts(answered=2, refused=1), file="/export.jsonl")
+    imported(store, "", counts(answered=1), file="demur:b2:00")
+    imported(store, "", counts(answered=3), file="demur:b2:00/11")
+    assert told(store) == (8, 0, 2, 0)
+    store.apply([witnessed(1, "gateway"), witnessed(2, "transcript")])
+    assert told(store, "category") == (8, 0, 1, 1)
+
+
+def test_of_older_imports_any_kind_of_file_may_have_told(store: Store) -> None:
+    imported(store, "", counts(answered=8, refused=2))
+    store.apply([witnessed(1, "transcript"), witnessed(2, "har"), witnessed(3, "gateway"), witnessed(4, "raw")])
+    assert told(store, "category") == (10, 10, 2, 2)
+
+
+def test_what_an_older_demur_had_imported_is_counted(tmp_path: Path) -> None:
+    path = tmp_path / "older.db"
+    with Database(path) as old:
+        migrations.apply(old, stop_before="m010_sources")
+        old.execute(
+            "insert into imported_traffic values ('/a', ?, ?, '', '', '', '', '', '', 'answered', 5)", [HOUR, MODEL]
+        )
+    with Store.open(path) as store:
+        assert told(store)[:2] == (5, 5)
+
+
+def test_what_the_client_did_by_itself_is_followed_in_imported_files_as_well(store: Store) -> None:
+    """Its repeat is a request, and no refusal of its own; what another model answered is recovered."""
+    again = Attempt(n=-1, by="client", model=MODEL, outcome=REFUSED)
+    store.apply([witnessed(1, "transcript", outcome=Outcome.RECOVERED_BY_CLIENT), witnessed(2, "gateway")])
+    store.apply([Entry(updates=[Update(refusal_id=name(n), attempts=[again])]) for n in (1, 2)])
+    imported(store, "transcript", counts(answered=7, refused=3))
+    (tally,) = statistics(store, ["model"]).tallies.values()
+    assert (tally.requests, tally.refused, tally.apart, tally.recovered_by_client) == (10, 2, 1, 1)
+
+
+def test_turns_elsewhere_are_of_what_the_hour_is_taken_from(store: Store) -> None:
+    def turns(n: int) -> list[tuple[Traffic, int]]:
+        return [(Traffic(hour=HOUR, model=MODEL, answered_by=OTHER, outcome=ANSWERED), n)]
+
+    store.apply([Entry(traffic=turns(2))])
+    imported(store, "har", turns(3))
+    assert turns_elsewhere(store, Scope()) == {MODEL: 3}
+    assert turns_elsewhere(store, Scope(), imports=False) == {MODEL: 2}
+
+
+def test_counts_of_tokens_decide_nothing_either(store: Store) -> None:
+    store.apply([Entry(traffic=counts(answered=2))])
+    asked = [(Traffic(hour=HOUR, model=MODEL, role="count_tokens", outcome=ANSWERED), 9)]
+    imported(store, "har", counts(answered=1), asked)
+    assert told(store)[:2] == (2, 0)
+
+
+def test_an_imported_hour_that_is_none_is_in_no_period(store: Store) -> None:
+    imported(store, "transcript", counts(answered=2), counts("yesterday", answered=3))
+    assert told(store, by=By.DAY)[:2] == (2, 2)
+
+
+def test_refusals_that_are_in_no_rate_are_only_counted_where_they_are_not_asked_for(store: Store) -> None:
+    store.apply([witnessed(1, "raw"), witnessed(2, "raw"), Entry(traffic=counts(answered=2, refused=1))])
+    made = statistics(store, ["model"], apart=False)
+    assert (made.total.refused, made.total.apart, made.left_out) == (1, 0, 2)
+    assert statistics(store, ["model"]).left_out == statistics(store, ["model"], imports=False).left_out == 0
+
+
+WAYS = ("gateway", "transcript", "har")
+REQUESTS = st.lists(
+    st.tuples(
+        st.sampled_from((HOUR, LATER)),
+        st.sampled_from((MODEL, OTHER)),
+        st.booleans(),
+        st.sets(st.sampled_from(WAYS), min_size=1),
+    ),
+    max_size=12,
+)
+"""Requests that there were: hour, model, whether it was declined, and who saw it."""
+
+
+@settings(max_examples=40, deadline=None)
+@given(REQUESTS)
+def test_whoever_saw_it_no_request_is_counted_twice(asked: list[tuple[str, str, bool, set[str]]]) -> None:
+    with tempfile.TemporaryDirectory() as folder, Store.open(Path(folder) / "demur.db") as store:
+        before = 0
+        for n, (hour, model, declined, ways) in enumerate(asked):
+            if declined:
+                first, *others = sorted(ways)
+                store.apply([witnessed(n, first, *others, hour=hour, model=model)])
+        for way in WAYS:
+            seen = [
+                (Traffic(hour=hour, model=model, role="other", outcome=REFUSED if declined else ANSWERED), 1)
+                for hour, model, declined, ways in asked
+                if way in ways
+            ]
+            store.apply([Entry(traffic=seen)]) if way == "gateway" else imported(store, way, seen)
+            requests = statistics(store).total.requests or 0
+            assert before <= requests <= len(asked)
+            assert requests >= len(seen)
+            before = requests
+        refusals_ = sum(declined for _, _, declined, _ in asked)
+        for fields in ((), ("model",), ("category",), ("model", "category"), ("outcome",), ("kind", "role")):
+            for by in (None, By.HOUR):
+                made = statistics(store, fields, by)
+                assert made.total.refused + made.total.apart == refusals_
+                for tally in made.tallies.values():
+                    assert tally.requests is not None
+                    assert tally.refused <= tally.requests <= len(asked)
+                    assert tally.told <= tally.requests

@@ -5,6 +5,7 @@ from collections.abc import Iterator
 import click
 
 from proxy.cli import words
+from proxy.cli.hearsay import compared
 from proxy.cli.layout import wrapped
 from schemas.labels import History, Label
 from schemas.records import Refusal, Segment
@@ -28,8 +29,10 @@ _LABELS: dict[str, str] = {Label.MEMORY: "CLAUDE.md or memory", Label.ENVIRONMEN
 
 
 def sentence(refusal: Refusal) -> str | None:
-    """Beside what it was compared; None where nothing is known of that."""
-    if refusal.history is None or refusal.history not in set(History):
+    """Beside what it was compared, or why with nothing; None where nothing is known of that."""
+    if refusal.history is None:
+        return compared(refusal)
+    if refusal.history not in set(History):
         return None
     said = _HISTORIES[History(refusal.history)]
     return f"{said} {_accepted(refusal)}" if refusal.history not in (History.FIRST, History.UNSEEN) else said
@@ -52,7 +55,7 @@ def show(found: list[Segment], room: int, *, full: bool = False) -> None:
     shown = len(found) if full else SHOWN
     for n, segment in enumerate(found[:shown], start=1):
         head = f"  {n}. "
-        click.echo(head + wrapped(described(segment) + click.style(f"  {words.line(segment.path)}", dim=True), room, 5))
+        click.echo(head + wrapped(described(segment) + click.style(f"  {_where(segment)}", dim=True), room, 5))
     if more := found[shown:]:
         size = words.size(sum(one.bytes for one in more))
         click.echo(click.style(f"  and {words.count(len(more), 'further segment')}, {size}: --full", dim=True))
@@ -61,6 +64,10 @@ def show(found: list[Segment], room: int, *, full: bool = False) -> None:
 def described(segment: Segment) -> str:
     """``tool result, Read /x/scan.pdf, application/pdf, 3 pages, 14 kB``."""
     return ", ".join(_facts(segment))
+
+
+def _where(segment: Segment) -> str:
+    return f"segment {segment.n}, {words.line(segment.path)}"
 
 
 def _facts(segment: Segment) -> Iterator[str]:

@@ -4,7 +4,7 @@ from typing import TYPE_CHECKING
 
 from proxy.cli import figures, words
 from proxy.cli.figures import number
-from proxy.cli.grouping import facts, notes, say
+from proxy.cli.grouping import counted_by, facts, notes, say
 from proxy.cli.layout import width
 from proxy.cli.options import columns
 from proxy.core.tally import Key, Statistics
@@ -55,7 +55,7 @@ def show(made: Statistics) -> None:
         row = {title: name, **told[name], "chart": bar([tally.refusals], scale, MARKS[0])}
         rows.append({column: (fact, fact) for column, fact in row.items()})
     numbers = [column for column in rows[0] if column not in (title, "chart")]
-    dispensable = dict.fromkeys(("chart", "imported", "in the end", "95%", "gap"), 6)
+    dispensable = dict.fromkeys(("chart", "apart", "in the end", "95%", "gap"), 6)
     print_(rows, Look(whole={title, *numbers}, numbers=numbers, dispensable=dispensable, elsewhere="--json has all."))
     say(*notes(made, total))
 
@@ -83,6 +83,8 @@ def show_stacked(made: Statistics) -> None:
     print_([{column: (fact, fact) for column, fact in row.items()} for row in rows], look)
     _print_bars([*whole], parts, titles, MARKS[: len(groups)] + REST * more)
     say("These are refusals; --json has the requests and the rates of each period as well.")
+    if made.against is not None:
+        say(*counted_by(made.total.requests or 0, made.total.told))
     if made.timeless:
         say(f"{words.count(made.timeless, 'refusal')} without a readable time left out.")
 

@@ -15,7 +15,7 @@ from typing import Any
 from proxy import __version__
 from proxy.cli.check import Check, fail, ok, warn
 from proxy.cli.reaching import answers, leads_to, proxy_of, reach
-from proxy.cli.surroundings import authority, claude, environment
+from proxy.cli.surroundings import authority, claude, environment, transcripts
 from proxy.cli.words import count, line, size, url, without_secrets
 from proxy.database import files
 from proxy.settings import InForce, SettingsError, address, load
@@ -43,6 +43,7 @@ def checks(db: str | None, config: str | None, *, offline: bool) -> Iterator[Che
         yield from _looked_at("database", lambda: _store(in_force.db))
         yield from _looked_at("upstream", lambda: _upstream(in_force.settings, offline=offline))
         yield from _looked_at("gateway", lambda: _gateway(in_force.settings))
+    yield from _looked_at("transcripts", transcripts)
     yield from _looked_at("certificate", authority)
     yield from _looked_at("environment", environment)
     yield from _looked_at("claude", claude)

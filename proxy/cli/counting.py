@@ -1,15 +1,15 @@
 """``demur stats``: what was declined, of how much, who recovered it, and what was left.
 
-Every Messages request stands in the traffic counts, by the hour and by how it ended; token counts are no part of it, since they cannot be
-declined. What the counts cannot know is what the client did later by itself: it had been counted as refused by then. It may have asked
-another model, or the same one again, and that request was counted too. Both stand in the records of the refusals, so that a
-refusal that the client recovered is taken for recovered, and one that it repeated is counted once.
+Every Messages request stands in the counts, by the hour and by how it ended, as demur saw it or as an imported file tells of it; token counts
+are no part of it, since they cannot be declined. What the counts cannot know is what the client did later by itself: it had been counted as
+refused by then. It may have asked another model, or the same one again, and that request was counted too. Both stand in the records of the
+refusals, so that a refusal that the client recovered is taken for recovered, and one that it repeated is counted once.
 
-Here are the options, and the table that stands there without any; the other answers have modules of their own.
+Here are the options; the answers have modules of their own.
 """
 
 from collections.abc import Iterable
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -25,50 +25,17 @@ from proxy.cli.options import (
     one_line_errors,
     since_option,
 )
+from proxy.cli.summary import NOTHING
 
 if TYPE_CHECKING:
-    from proxy.cli.table import Row
-    from proxy.core.rates import Rate
     from proxy.statistics import Scope
     from proxy.store import Store
 
 FIELDS = (
     "model category client_version client entrypoint role language script project user verdict domain outcome kind stage source author"
 ).split()
-_NOTHING = "No counted request matches."
 MOST_PERIODS = 100_000
 """Eleven years of hours. Beyond it some date is wrong."""
-
-
-@dataclass(kw_only=True)
-class Count:
-    """Of one model."""
-
-    model: str | None
-    requests: int = 0
-    refused_at_first: int = 0
-    recovered_by_demur: int = 0
-    recovered_by_api: int = 0
-    recovered_by_client: int = 0
-    turns_elsewhere: int = 0
-    """Later turns that another model answered, since the conversation stayed there."""
-
-    @property
-    def refused_in_the_end(self) -> int:
-        """What nobody recovered."""
-        return self.refused_at_first - self.recovered_by_demur - self.recovered_by_api - self.recovered_by_client
-
-    @property
-    def gap(self) -> float | None:
-        """The share of those refused at first that were in the end; None where none was."""
-        return self.refused_in_the_end / self.refused_at_first if self.refused_at_first else None
-
-    @property
-    def rate(self) -> "Rate | None":
-        """The share of the requests that were refused at first, with its interval of 95 %."""
-        from proxy.core.rates import wilson
-
-        return wilson(self.refused_at_first, self.requests)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -79,6 +46,7 @@ class Question:
     fields: tuple[str, ...]
     pairs: bool
     plot: Path | None
+    imports: bool
     as_json: bool
 
 
@@ -98,6 +66,7 @@ class Question:
 @click.option(
     "--markers", metavar="FILE", type=click.Path(path_type=Path), help="Dates for the chart: lines of date,label."
 )
+@click.option("--no-imports", is_flag=True, help="Only what went through demur.")
 @lines_option
 @db_option
 @config_option
@@ -112,6 +81,7 @@ def stats(
     pairs: bool,
     plot: Path | None,
     markers: Path | None,
+    no_imports: bool,
     as_json: bool,
     db: str | None,
     config: str | None,
@@ -124,8 +94,10 @@ def stats(
 
     Source: the counts of all Messages requests, by the hour, without token counts. They know the model, the client, its version and
     entrypoint, the role and the user of a request. What else is asked for is taken from the recorded refusals; what only these have, such
-    as a language or a verdict, has a SHARE of the refusals and no rate. So has what other tools had recorded and was imported.
-    --group author counts judgements, and tells how far the authors agree.
+    as a language or a verdict, has a SHARE of the refusals and no rate. --group author counts judgements, and tells how far the authors agree.
+
+    Imported files tell of requests as well, perhaps of the same ones: each hour is taken from demur or from one kind of file, whichever
+    has most of it, and never from both. Refusals that are none of these requests are APART: no rate has them. --no-imports leaves out both.
 
     --plot draws the refusals per month and category, or as --by and --group say. --markers is CSV, or TOML with [[marker]] tables.
 
@@ -140,18 +112,21 @@ def stats(
     from proxy.cli.database import reading
     from proxy.settings import load
 
-    question = _question(by, group, pairs, plot, as_json=as_json)
+    question = _question(by, group, pairs, plot, imports=not no_imports, as_json=as_json)
     if markers and not plot:
         raise Misused("--markers goes with --plot: it names dates for the chart")
-    if question.fields == ("author",) and (until or model or category):
+    if question.fields == ("author",) and (until or model or category or no_imports):
         raise Misused("--group author goes with --since alone")
     now = datetime.now(UTC)
     since = None if since is None else moment_since(since, now)
     until = None if until is None else _until(until, now)
-    with reading(load(config, {"db": db}).db) as store:
+    in_force = load(config, {"db": db})
+    with reading(in_force.db) as store:
         if store is None:
             if not as_json:
-                click.echo("Nothing is recorded yet: `demur doctor` tells why.")
+                from proxy.cli.nothing import sentence
+
+                click.echo(sentence(in_force.db))
         elif question.fields == ("author",):
             from proxy.cli import judging
 
@@ -163,7 +138,9 @@ def stats(
             _answer(store, question, scope, markers)
 
 
-def _question(by: str | None, group: str | None, pairs: bool, plot: Path | None, *, as_json: bool) -> Question:
+def _question(
+    by: str | None, group: str | None, pairs: bool, plot: Path | None, *, imports: bool, as_json: bool
+) -> Question:
     fields = () if group is None else tuple(name.strip() for name in group.split(","))
     if unknown := [name for name in fields if name not in FIELDS]:
         raise Misused(f"--group {unknown[0]!r} is no field: say one or two of {', '.join(FIELDS)}")
@@ -171,13 +148,13 @@ def _question(by: str | None, group: str | None, pairs: bool, plot: Path | None,
         raise Misused("--group takes one field, or two different ones")
     if "author" in fields and (len(fields) > 1 or by or plot):
         raise Misused("--group author stands alone: judgements are no refusals")
-    if pairs and (by or fields or plot):
-        raise Misused("--pairs stands without --by, --group and --plot")
+    if pairs and (by or fields or plot or not imports):
+        raise Misused("--pairs stands without --by, --group, --plot and --no-imports")
     if plot:
         from proxy.cli import plotting
 
         plotting.check(plot)
-    return Question(by=by, fields=fields, pairs=pairs, plot=plot, as_json=as_json)
+    return Question(by=by, fields=fields, pairs=pairs, plot=plot, imports=imports, as_json=as_json)
 
 
 def _until(when: str, now: datetime) -> str:
@@ -202,10 +179,11 @@ def _answer(store: "Store", question: Question, scope: "Scope", markers: Path | 
         _plot(store, question, scope, question.plot, markers)
     elif question.by or question.fields:
         _group(store, question, scope)
-    elif counted := counts(store, scope):
-        _print_json(map(_record, counted)) if question.as_json else _print(counted)
-    elif not question.as_json:
-        click.echo(_NOTHING)
+    else:
+        from proxy.cli import summary
+
+        counted = summary.counts(store, scope, imports=question.imports)
+        _print_json(summary.records(counted)) if question.as_json else summary.show(counted)
 
 
 def _group(store: "Store", question: Question, scope: "Scope") -> None:
@@ -213,13 +191,13 @@ def _group(store: "Store", question: Question, scope: "Scope") -> None:
     from proxy.core.periods import By
     from proxy.statistics import statistics
 
-    made = statistics(store, question.fields, By(question.by) if question.by else None, scope)
+    made = statistics(store, question.fields, By(question.by) if question.by else None, scope, imports=question.imports)
     if made.by and made.number > MOST_PERIODS:
         raise Misused(f"that is {made.number:,} {made.by}s: say --since and --until, or a longer --by")
     if question.as_json:
         _print_json(grouping.records(made))
     elif not (made.tallies or made.timeless):
-        click.echo(_NOTHING)
+        click.echo(NOTHING)
     elif made.by:
         charts.show_stacked(made) if made.fields else charts.show(made)
     else:
@@ -234,39 +212,10 @@ def _plot(store: "Store", question: Question, scope: "Scope", path: Path, marker
 
     dated = plotting.markers(markers) if markers else []
     with loading():
-        made = statistics(store, question.fields or ("category",), By(question.by or "month"), scope)
+        fields, by = question.fields or ("category",), By(question.by or "month")
+        made = statistics(store, fields, by, scope, imports=question.imports)
     written = plotting.plot(made, scope.model, dated, path)
     _print_json(grouping.records(made)) if question.as_json else click.echo(written)
-
-
-def counts(store: "Store", scope: "Scope") -> list[Count]:
-    """By model, what was refused most first. From the hour in which the scope begins. Raises StoreError."""
-    from proxy.statistics import statistics, turns_elsewhere
-
-    made = statistics(store, ["model"], scope=scope, imports=False)
-    elsewhere = turns_elsewhere(store, scope)
-    found = [
-        Count(
-            model=model or None,
-            requests=tally.requests or 0,
-            refused_at_first=tally.refused,
-            recovered_by_demur=tally.recovered_by_demur,
-            recovered_by_api=tally.recovered_by_api,
-            recovered_by_client=tally.recovered_by_client,
-            turns_elsewhere=elsewhere.get(model, 0),
-        )
-        for (model,), tally in made.tallies.items()
-    ]
-    return sorted(found, key=lambda count: (-count.refused_at_first, -count.requests, count.model or ""))
-
-
-def _record(count: Count) -> dict[str, Any]:
-    facts: dict[str, Any] = asdict(count)
-    later = facts.pop("turns_elsewhere")
-    gap = None if count.gap is None else round(count.gap, 4)
-    rate, low, high = count.rate or (None, None, None)
-    facts |= {"refused_in_the_end": count.refused_in_the_end, "gap": gap, "turns_elsewhere": later}
-    return facts | {"rate": rate, "rate_low": low, "rate_high": high}
 
 
 def _print_json(records: Iterable[dict[str, Any]]) -> None:
@@ -274,43 +223,3 @@ def _print_json(records: Iterable[dict[str, Any]]) -> None:
 
     for record in records:
         click.echo(as_json(record))
-
-
-def _print(found: list[Count]) -> None:
-    from proxy.cli.table import LEAST, Look, show
-
-    rows = [_row(count) for count in [*found, *([_total(found)] if len(found) > 1 else [])]]
-    numbers = [title for title in rows[0] if title != "model"]
-    dispensable = dict.fromkeys(("95%", "by client", "by api", "by demur", "elsewhere", "rate"), LEAST)
-    styles: dict[str, dict[str, Any]] = {"model": {"bold": True}, "gap": {"fg": "yellow"}}
-    show(
-        rows, Look(whole=numbers, numbers=numbers, dispensable=dispensable, styles=styles, elsewhere="--json has all.")
-    )
-
-
-def _total(found: Iterable[Count]) -> Count:
-    total = Count(model="all")
-    for count in found:
-        for name, value in asdict(count).items():
-            if name != "model":
-                setattr(total, name, getattr(total, name) + value)
-    return total
-
-
-def _row(count: Count) -> "Row":
-    from proxy.cli.figures import interval, number, percent, value
-
-    model = value("model", count.model or "")
-    facts = {
-        "requests": number(count.requests),
-        "refused": number(count.refused_at_first),
-        "rate": percent(count.rate and count.rate.rate),
-        "95%": interval(count.rate),
-        "by demur": number(count.recovered_by_demur),
-        "by api": number(count.recovered_by_api),
-        "by client": number(count.recovered_by_client),
-        "in the end": number(count.refused_in_the_end),
-        "gap": percent(count.gap, 1),
-        "elsewhere": number(count.turns_elsewhere),
-    }
-    return {"model": (model, model.removeprefix("claude-"))} | {title: (fact, fact) for title, fact in facts.items()}

@@ -64,4 +64,5 @@ def _in_all(failed: int, warned: int) -> str:
     if not failed and not warned:
         return "All is well."
     told = [f"{failed} failed"] * bool(failed) + [count(warned, "warning")] * bool(warned)
-    return ", ".join(told) + "."
+    code = " The exit code is 1 where a check failed, and 0 where all is well but for warnings." if failed else ""
+    return ", ".join(told) + "." + code

@@ -101,6 +101,7 @@ def retry(name: str, as_json: bool, db: str | None, config: str | None) -> None:
     """
     from proxy.cli import words
     from proxy.cli.database import reading
+    from proxy.cli.nothing import nothing
     from proxy.settings import load
 
     name = meant(name)
@@ -109,7 +110,7 @@ def retry(name: str, as_json: bool, db: str | None, config: str | None) -> None:
         warn(warning)
     with reading(in_force.db) as store:
         if store is None:
-            raise Failed("nothing is recorded yet: `demur doctor` tells whether Claude Code goes through demur")
+            raise Failed(nothing(in_force.db))
         explained = explain(store, store.find(name), in_force.settings.retry)
     if as_json:
         click.echo(words.as_json(_record(explained)))

@@ -19,6 +19,7 @@ from proxy.cli.options import (
     moment_since,
     one_line_errors,
     since_option,
+    warn,
 )
 from schemas.labels import Kind, Verdict
 
@@ -38,7 +39,7 @@ BLOCK = 1 << 16
 @click.command("export")
 @click.argument("names", nargs=-1, metavar="[ID]...")
 @click.option("--format", "form", type=click.Choice(FORMATS), help="What is written.  [jsonl]")
-@click.option("--level", type=click.Choice(LEVELS), default="metadata", help="How much is let out.  [metadata]")
+@click.option("--level", type=click.Choice(LEVELS), help="How much is let out.  [metadata]")
 @since_option
 @click.option("--model", metavar="M", help="Only where this model was asked for.")
 @click.option("--category", metavar="C", help="Only this category, as the API said it; none: where it said none.")
@@ -62,7 +63,7 @@ BLOCK = 1 << 16
 def export(
     names: tuple[str, ...],
     form: str | None,
-    level: str,
+    level: str | None,
     since: str | None,
     model: str | None,
     category: str | None,
@@ -86,7 +87,7 @@ def export(
     full      all that is stored, as it is stored; as jsonl it can be imported again without loss
 
     Below full, secrets and what tells of a person or a machine are replaced. label-studio and argilla write what they need for the set-up
-    beside the file. datasette writes a metadata.yaml with queries, for the database itself; it has no records in it.
+    beside the file. datasette writes a metadata.yaml with queries, for the database itself; it has no records in it, and --level no meaning.
 
     \b
     Example: demur export --since 30d --category cyber --format csv -o refusals.csv
@@ -110,7 +111,7 @@ def export(
         chosen = Chosen(since=since, model=model, category=category, kind=kind, unjudged=unjudged, verdict=verdict)
         chosen = _named(store, chosen, names, incidents)
         curtain = Curtain(Scrubber(known(), in_force.settings.redact.deny))
-        made = Export(store, chosen, Level(level), curtain, **_harmless())
+        made = Export(store, chosen, Level(level or "metadata"), curtain, **_harmless())
         pieces = _pieces(made, form, in_force.db, traffic=traffic)
         if target is None:
             _print(pieces)
@@ -118,6 +119,8 @@ def export(
             _write(target, pieces, force=force)
             beside = _write_beside(target, made, form, force=force)
             _say(made, form, target, beside, as_json=as_json)
+    for sentence in _notes(made, form, level):
+        warn(sentence)
     if made.faults:
         (why, *_) = made.faults.values()
         raise Failed(f"the requests of {len(made.faults)} refusals are left out, the rest is written: {why}")
@@ -253,6 +256,20 @@ def _write_beside(target: Path, made: "Export", form: str, *, force: bool) -> Pa
     text = label_studio.config(known) if form == "label-studio" else as_json(argilla.settings(known), indent=2) + "\n"
     _write(beside := _beside(target, form), [text], force=force)
     return beside
+
+
+def _notes(made: "Export", form: str, level: str | None) -> Iterator[str]:
+    """What somebody might expect of the level and does not get."""
+    from proxy.cli.words import count
+
+    if form == "datasette" and level is not None:
+        yield "--level says nothing here: datasette reads the database itself, with all that is in it"
+    if made.bare:
+        has = "has" if made.bare == 1 else "have"
+        yield (
+            f"{count(made.bare, 'refusal')} {has} no excerpt: what was new there is not known (a transcript does not tell it) or its text not"
+            " stored; `demur label ID --segment N` chooses a part, --level full has all"
+        )
 
 
 def _say(made: "Export", form: str, target: Path, beside: Path | None, *, as_json: bool) -> None:

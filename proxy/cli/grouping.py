@@ -32,10 +32,11 @@ def _record(made: Statistics, tally: Tally, of: int) -> dict[str, Any]:
     return {
         "refusals": tally.refusals,
         "refused_at_first": tally.refused,
-        "imported": tally.imported,
+        "apart": tally.apart,
         "share": tally.refusals / of if of else None,
         "against": None if made.against is None else [*made.against],
         "requests": tally.requests,
+        "requests_imported": None if made.against is None else tally.told,
         **dict(zip(("rate", "rate_low", "rate_high"), rate, strict=True)),
         **{name: getattr(tally, name) for name in (*RECOVERED, "unknown")},
         "refused_in_the_end": tally.in_the_end,
@@ -53,7 +54,7 @@ def show(made: Statistics) -> None:
     if len(rows) > 1:
         rows.append(_all(made, total))
     numbers = [title for title in rows[0] if title not in made.fields]
-    dispensable = dict.fromkeys(("in the end", "imported", "95%", "gap"), LEAST)
+    dispensable = dict.fromkeys(("in the end", "apart", "95%", "gap"), LEAST)
     styles: dict[str, dict[str, Any]] = {name: {"bold": True} for name in made.fields} | {"gap": {"fg": "yellow"}}
     look = Look(whole=numbers, numbers=numbers, dispensable=dispensable, styles=styles, elsewhere="--json has all.")
     print_(rows, look)
@@ -77,7 +78,7 @@ def facts(made: Statistics, tally: Tally, total: Tally) -> dict[str, str]:
     found = {
         "requests": number(tally.requests or 0) if made.against or made.by else None,
         "refused": number(tally.refusals),
-        "imported": number(tally.imported) if total.imported else None,
+        "apart": number(tally.apart) if total.apart and made.against is not None else None,
         "share": percent(tally.refusals / total.refusals if total.refusals else None)
         if made.fields and not made.against
         else None,
@@ -101,12 +102,21 @@ def notes(made: Statistics, total: Tally) -> Iterator[str]:
     elif made.fields:
         asked = count(total.requests or 0, "request")
         yield f"A rate is against the {asked} of the whole period, a share is of the refusals."
-    if total.imported:
-        yield f"No rate has what was imported ({number(total.imported)}): the requests beside it are counted apart."
+    if made.against is not None:
+        yield from counted_by(total.requests or 0, total.told)
+        if total.apart:
+            yield f"No rate has what stands apart ({number(total.apart)}): these refusals are none of the counted requests."
     if total.unknown:
         yield f"How {count(total.unknown, 'refusal')} ended is not known: the gap is that of the others."
     if made.timeless:
         yield f"{count(made.timeless, 'refusal')} without a readable time left out."
+
+
+def counted_by(requests: int, told: int) -> Iterator[str]:
+    """Where the requests come from, in a sentence; none where demur counted them all."""
+    if told:
+        own = f"{number(requests - told)} counted by demur, {number(told)} told of by imported files"
+        yield f"Requests: {own}. Each hour is taken from one of them, never from both."
 
 
 def say(*sentences: str) -> None:

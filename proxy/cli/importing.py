@@ -2,27 +2,16 @@
 
 import os
 import sys
-import time
-from collections import Counter
-from collections.abc import Iterable
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any
 
 import click
 
+from proxy.cli.intake import Files, Run, keep, sentence
 from proxy.cli.options import Misused, config_option, db_option, json_option, one_line_errors, warn
 
 if TYPE_CHECKING:
     from proxy.cli.table import Row
-    from proxy.importers.files import File
-    from proxy.importers.reading import Done, Event, Keep
-    from proxy.importers.source import Trouble
-    from proxy.imports import FileMark, Imports
-    from proxy.store import Store
-    from schemas.settings import Settings
-
-PATIENCE = 0.2
-"""Seconds between two words of progress."""
 
 
 @click.command("import")
@@ -48,10 +37,10 @@ def import_(paths: tuple[str, ...], strict: bool, as_json: bool, db: str | None,
     from proxy.store import Store
 
     in_force = load(config, {"db": db})
-    keep, files = _keep(in_force.settings), _Files(meant(paths))
+    kept, files = keep(in_force.settings), Files(meant(paths))
     with Store.open(in_force.db) as store:
-        run = _Run(Imports(store), files)
-        run.read(keep)
+        run = Run(Imports(store), files)
+        run.read(kept)
         (_print_json if as_json else _print)(run)
     sys.exit(1 if strict and run.troubles else 0)
 
@@ -69,155 +58,7 @@ def meant(paths: tuple[str, ...]) -> list[str]:
     return [str(home)]
 
 
-def imported(store: "Store", paths: list[str], settings: "Settings") -> dict[str, str]:
-    """Imports what has changed; what could not be read: path -> why."""
-    from proxy.imports import Imports
-
-    run = _Run(Imports(store), _Files(paths))
-    run.read(_keep(settings))
-    return {path: unread.first.why for path, unread in run.troubles.items()}
-
-
-def _keep(settings: "Settings") -> "Keep":
-    from proxy.capture import redactor
-    from proxy.importers.reading import Keep
-
-    redactor(settings)  # what is denied must be usable
-    return Keep(tuple(settings.redact.deny), settings.capture.redact_secrets, settings.capture.content == "refusals")
-
-
-class _Unread(NamedTuple):
-    """What could not be read of one file: the first trouble, and how many there are."""
-
-    first: "Trouble"
-    n: int
-
-
-class _Files:
-    """What the paths name."""
-
-    def __init__(self, paths: Iterable[str]) -> None:
-        from proxy.importers.files import File, walk
-
-        self.found: list[File] = []
-        self.unseen: list[tuple[str, Trouble]] = []
-        for one in walk(paths):
-            if isinstance(one, File):
-                self.found.append(one)
-            else:
-                self.unseen.append(one)
-
-
-class _Run:
-    """One import: reads the files, and writes what they give."""
-
-    def __init__(self, imports: "Imports", files: _Files) -> None:
-        self.imports, self.files = imports, files
-        self.troubles: dict[str, _Unread] = {}
-        self.read_, self.same, self.other, self.bytes = 0, 0, 0, 0
-        self.sources: Counter[str] = Counter()
-        for path, trouble in files.unseen:
-            self._tell(path, trouble)
-
-    def read(self, keep: "Keep") -> None:
-        """Reads all that has changed."""
-        from proxy.importers.reading import read_all
-
-        fresh = [file for file in self.files.found if not self._is_known(file)]
-        said = _Progress(fresh)
-        for file, event in read_all(fresh, keep, said.bytes):
-            self._take(file, event)
-            said.event(event)
-        said.over()
-
-    def _is_known(self, file: "File") -> bool:
-        """As it was when it was read: neither read nor counted again."""
-        from proxy.importers.files import digest
-
-        try:
-            known = not file.stream and self.imports.is_known(_mark(file, digest(file)))
-        except OSError:
-            return False
-        self.same += known
-        return known
-
-    def _take(self, file: "File", event: "Event") -> None:
-        from proxy.importers.merged import Merged
-        from proxy.importers.reading import Batch, Began, Done
-        from proxy.importers.source import Trouble
-        from proxy.packed import pack
-
-        match event:
-            case Began(source):
-                self.sources[source] += 1
-            case Trouble():
-                self._tell(file.name, event)
-            case Batch(entries):
-                self.imports.take(file.key, [pack(one) if isinstance(one, Merged) else one for one in entries])
-                for one in entries:
-                    if isinstance(one, Merged):
-                        self._merge(one)
-            case Done():
-                self._done(file, event)
-
-    def _merge(self, merged: Any) -> None:
-        for refusal in merged.refusals[:1]:
-            self.imports.add(refusal.id, merged.judgements, merged.trials, merged.located)
-            self.imports.attest(refusal.id, [(one.id, one.source) for one in merged.witnesses])
-
-    def _done(self, file: "File", done: "Done") -> None:
-        self.other += done.other
-        self.read_ += not done.other
-        self.bytes += file.size
-        if done.troubles and (told := self.troubles.get(file.name)):
-            self.troubles[file.name] = told._replace(n=done.troubles)
-        mark = _mark(file, done.digest or "")
-        if file.stream and done.digest:
-            mark = mark._replace(file=f"- {done.digest}")
-        self.imports.done(mark, whole=done.digest is not None and not done.troubles, was=file.key)
-
-    def _tell(self, path: str, trouble: "Trouble") -> None:
-        told = self.troubles.get(path)
-        self.troubles[path] = _Unread(trouble, 1) if told is None else told._replace(n=told.n + 1)
-
-
-def _mark(file: "File", digest: str) -> "FileMark":
-    from proxy.imports import FileMark
-
-    return FileMark(file.key, file.size, file.mtime, digest)
-
-
-class _Progress:
-    """How far it is, on a terminal only."""
-
-    def __init__(self, files: "list[File]") -> None:
-        self._files, self._size = len(files), sum(file.size for file in files)
-        self._done = self._read = 0
-        self._on, self._said = sys.stderr.isatty(), time.monotonic()
-        self._shown = False
-
-    def bytes(self, n: int) -> None:
-        self._read += n
-        self._say()
-
-    def event(self, event: "Event") -> None:
-        from proxy.importers.reading import Done
-
-        self._done += isinstance(event, Done)
-
-    def over(self) -> None:
-        if self._shown:
-            click.echo("\r\x1b[K", nl=False, err=True)
-
-    def _say(self) -> None:
-        if not self._on or time.monotonic() - self._said < PATIENCE:
-            return
-        self._said, self._shown = time.monotonic(), True
-        part = f"{min(99, 100 * self._read // self._size)} %" if self._size else f"{self._read >> 20} MB"
-        click.echo(f"\rReading: {part}, {self._done:,} of {self._files:,} files\x1b[K", nl=False, err=True)
-
-
-def _print_json(run: _Run) -> None:
+def _print_json(run: Run) -> None:
     from proxy.cli.words import as_json
     from proxy.importers.files import shown
 
@@ -230,22 +71,29 @@ def _print_json(run: _Run) -> None:
         {"path": shown(path), "line": unread.first.line, "why": unread.first.why, "n": unread.n}
         for path, unread in run.troubles.items()
     ]
-    files = {"read": run.read_, "unchanged": run.same, "other": run.other, "bytes": run.bytes, "by_source": run.sources}
+    files = {
+        "read": run.read_,
+        "unchanged": run.same,
+        "other": run.other,
+        "unread": run.unread,
+        "bytes": run.bytes,
+        "by_source": run.sources,
+    }
     facts = {"files": files, "found": found, "requests": tallies.requests, "lost": tallies.refused}
     click.echo(as_json(facts | {"unclassified": _unclassified(run), "troubles": troubles}))
 
 
-def _found(run: _Run) -> list[tuple[Any, int, int, int]]:
+def _found(run: Run) -> list[tuple[Any, int, int, int]]:
     tallies = run.imports.tallies
     every = sorted({*tallies.new, *tallies.witnessed, *tallies.known})
     return [(told, tallies.new[told], tallies.witnessed[told], tallies.known[told]) for told in every]
 
 
-def _unclassified(run: _Run) -> int:
+def _unclassified(run: Run) -> int:
     return sum(new + witnessed + known for told, new, witnessed, known in _found(run) if told.kind == "unclassified")
 
 
-def _print(run: _Run) -> None:
+def _print(run: Run) -> None:
     from proxy.cli.layout import wrapped
     from proxy.cli.options import columns
     from proxy.cli.words import count
@@ -256,7 +104,7 @@ def _print(run: _Run) -> None:
     if found := _found(run):
         _table(found)
     if not sum(tallies.new.values()) + sum(tallies.witnessed.values()):
-        click.echo("Nothing new." if found or run.same else "Nothing was declined in them.")
+        _nothing(run, known=bool(found or run.same))
     if tallies.requests:
         click.echo(wrapped(f"They tell of {count(tallies.requests, 'request')}.", room))
     if n := _unclassified(run):
@@ -265,13 +113,28 @@ def _print(run: _Run) -> None:
     if tallies.refused:
         warn(f"warning: {count(tallies.refused, 'record')} could not be stored")
     for path, unread in run.troubles.items():
-        warn(_line(path, unread))
+        warn(sentence(path, unread))
 
 
-def _files(run: _Run) -> str:
+def _nothing(run: Run, *, known: bool) -> None:
+    """No refusal is new."""
+    judged = run.imports.tallies.judged
+    if judged:
+        from proxy.cli.words import count
+
+        click.echo(f"No new refusals; {count(judged, 'judgement')} taken over.")
+    elif known:
+        click.echo("Nothing new.")
+    elif run.read_:
+        click.echo(f"Nothing was declined in {'it' if run.read_ == 1 else 'them'}.")
+
+
+def _files(run: Run) -> str:
     from proxy.cli.words import count, size
 
     said = f"{count(run.read_, 'file')} read" + (f" ({size(run.bytes)})" if run.bytes else "")
+    if run.unread:
+        said += f", {run.unread:,} not understood"
     if run.same:
         said += f", {run.same:,} {'is' if run.same == 1 else 'are'} as before"
     if run.other:
@@ -293,11 +156,3 @@ def _row(told: Any, new: int, witnessed: int, known: int) -> "Row":
     return {"kind": (kind, kind), "source": (source, source)} | {
         name: (f"{n:,}", str(n)) for name, n in numbers.items()
     }
-
-
-def _line(path: str, unread: _Unread) -> str:
-    from proxy.importers.files import shown
-
-    place = f":{unread.first.line}" if unread.first.line else ""
-    more = f" (and {unread.n - 1:,} more)" if unread.n > 1 else ""
-    return f"{shown(path)}{place}: {unread.first.why}{more}"

@@ -15,7 +15,6 @@ if TYPE_CHECKING:
     from schemas.records import Judgement, Refusal
     from schemas.settings import Settings
 
-NOTHING = "nothing is recorded yet: `demur doctor` tells whether Claude Code goes through demur"
 DOMAINS = ", ".join(Domain)
 MARGIN = 4
 """Columns before a note."""

@@ -15,6 +15,8 @@ if TYPE_CHECKING:
 
 type Agreements = list[tuple[str, str, "Agreement"]]
 type Judged = dict[str, Counter[str]]
+FEWEST = 10
+"""Refusals that two judged, under which no kappa is printed; `--json` has it."""
 _VERDICTS = [verdict for verdict in Verdict if verdict != Verdict.UNKNOWN]
 
 
@@ -57,7 +59,15 @@ def _print(judged: Judged, agreed: Agreements) -> None:
         click.echo()
         numbers = ["both", "agreed", "by chance", "kappa"]
         print_([_agreement(*one) for one in agreed], Look(whole=numbers, numbers=numbers))
-        say("kappa is Cohen's: 1 is agreement in all, 0 no more than by chance. Over few refusals it says little.")
+        say(
+            f"kappa is Cohen's: 1 is agreement in all, 0 no more than by chance. Over fewer than {FEWEST} refusals it says too little; `--json` has it."
+        )
+
+
+def _kappa(one: "Agreement") -> str:
+    if one.n < FEWEST:
+        return "too few"
+    return "-" if one.kappa is None else f"{one.kappa:.2f}"
 
 
 def _agreement(author: str, other: str, one: "Agreement") -> dict[str, tuple[str, str]]:
@@ -67,6 +77,6 @@ def _agreement(author: str, other: str, one: "Agreement") -> dict[str, tuple[str
         "both": number(one.n),
         "agreed": percent(one.observed, 1),
         "by chance": percent(one.expected, 1),
-        "kappa": "-" if one.kappa is None else f"{one.kappa:.2f}",
+        "kappa": _kappa(one),
     }
     return {title: (fact, fact) for title, fact in facts.items()}

@@ -73,6 +73,7 @@ def label(
              demur label last --incident --tag ctf --segment 14
     """
     from proxy.cli.database import reading
+    from proxy.cli.nothing import nothing
     from proxy.settings import load
 
     if not names:
@@ -85,7 +86,7 @@ def label(
     by = judgement.author(author, pen)
     with reading(in_force.db) as store:
         if store is None:
-            raise Failed(judgement.NOTHING)
+            raise Failed(nothing(in_force.db))
         chosen = _chosen(store, names)
         _keep(store, partial(_judgements, store, chosen, said, segment, by, incident=incident), as_json=as_json)
     for sentence in (odd, pen.told()):
@@ -148,17 +149,34 @@ def _keep(store: "Store", make: "Callable[[], list[Judgement]]", *, as_json: boo
         return judgements
 
     kept = judge_made(store, made)
-    short = store.short_ids(one.refusal_id for _, one in kept)
+    named = _named(store, [one.refusal_id for _, one in kept])
     for (name, one), was in zip(kept, before, strict=True):
         now = standing(history(store, one.refusal_id))
-        click.echo(_json(name, one, was, now) if as_json else _line(short[one.refusal_id], one, was, now))
+        click.echo(_json(name, one, was, now) if as_json else _line(named[one.refusal_id], one, was, now))
 
 
-def _line(short: str, said: "Judgement", was: "Standing", now: "Standing") -> str:
+def _named(store: "Store", ids: list[str]) -> dict[str, str]:
+    """Their short ids, and where it is another, the one of the row in ``demur list``: ``01JD0002 (in the list as 01JD0001)``."""
+    import msgspec
+
+    sql = """
+        select one.id, (
+            select id from refusals where incident_id = one.incident_id order by at, id limit 1) as first
+        from refusals as one where id in (select value from json_each(?))
+    """
+    rows = store.rows(sql, [msgspec.json.encode(ids).decode()])
+    listed = {row["id"]: row["first"] or row["id"] for row in rows}
+    short = store.short_ids({*listed, *listed.values()})
+    return {
+        one: short[one] + (f" (in the list as {short[first]})" if first != one else "") for one, first in listed.items()
+    }
+
+
+def _line(named: str, said: "Judgement", was: "Standing", now: "Standing") -> str:
     kept = [f"segment {said.segment}"] if said.segment is not None else []
     kept += ["with a note"] if said.note else []
     more = f"; {', '.join(kept)}" if kept else ""
-    return f"{short}: was {judgement.called(was)}; is {judgement.called(now)}{more}"
+    return f"{named}: was {judgement.called(was)}; is {judgement.called(now)}{more}"
 
 
 def _json(name: int, said: "Judgement", was: "Standing", now: "Standing") -> str:

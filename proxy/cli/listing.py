@@ -18,6 +18,8 @@ from proxy.cli.options import (
 from schemas.labels import Kind
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from proxy.cli.incidents import Incident
     from proxy.cli.table import Look, Row
     from proxy.store import Store
@@ -54,7 +56,7 @@ def list_(
     """List declined requests, newest first; no text of them.
 
     One line an incident: the N refusals that followed from the same candidates, by the id of the first; time, request id and outcome are
-    the last one's. --all has a line for each. The outcome says which model answered instead, where one did, and how many later turns of the conversation it answered too. A session that
+    the last one's, and `last` means that last one. --all has a line for each. The outcome says which model answered instead, where one did, and how many later turns of the conversation it answered too. A session that
     was declined over and over on the same turn is told of below the list.
 
     \b
@@ -77,7 +79,7 @@ def list_(
         elif store and incidents:
             _print(store, incidents, store.count(by_incident=not every, **chosen))
         else:
-            click.echo(_nothing(store, in_force.settings.listen))
+            click.echo(_nothing(store, in_force.db))
 
 
 def _found(store: "Store | None", chosen: dict[str, Any], limit: int | None, *, every: bool) -> "list[Incident]":
@@ -91,15 +93,15 @@ def _found(store: "Store | None", chosen: dict[str, Any], limit: int | None, *, 
     return [Incident(refusals) for refusals in store.incidents(**chosen, limit=limit)]
 
 
-def _nothing(store: "Store | None", listen: str) -> str:
+def _nothing(store: "Store | None", db: "Path") -> str:
+    from proxy.cli.nothing import sentence
     from proxy.cli.words import count
 
     if store and (recorded := store.count()):
         return f"No recorded refusal (of {recorded:,}) matches."
     if store and (passed := sum(n for _, n in store.traffic())):
         return f"Nothing was declined: {count(passed, 'request')} went through demur."
-    how = f"start it with `demur run -- claude`, or run `demur up` and set ANTHROPIC_BASE_URL=http://{listen}"
-    return f"Nothing is recorded yet. Claude Code has to go through demur: {how}."
+    return sentence(db)
 
 
 def _print(store: "Store", shown: "list[Incident]", total: int) -> None:
@@ -113,9 +115,20 @@ def _print(store: "Store", shown: "list[Incident]", total: int) -> None:
     if more := total - len(shown):
         click.secho(f"{more:,} more: --limit {total} shows all", dim=True)
     refusals = [one for incident in shown for one in incident.refusals]
+    if told := _reported(store, [one.id for one in refusals]):
+        click.secho(told, dim=True)
     same = store.of_sessions({one.session_id for one in refusals if one.session_id})
     for loop in loops(same, {one.id for one in refusals}):
         click.secho(wrapped(sentence(loop), columns(table.UNLIMITED)), fg="yellow")
+
+
+def _reported(store: "Store", ids: list[str]) -> str:
+    """How many of them were reported already; empty where none was."""
+    from proxy.reports import reported
+
+    known = len({one.refusal_id for one in reported(store, ids)})
+    were = "was" if known == 1 else "were"
+    return f"{known:,} of them {were} reported already: `demur show ID` tells where" if known else ""
 
 
 def _look() -> "Look":

@@ -72,9 +72,12 @@ def _chart(made: Statistics, model: str | None, dated: list[Dated], names: list[
 
 def _source(made: Statistics, names: list[str]) -> str:
     total = made.total
-    imported = f" ({number(total.imported)} imported)" if total.imported else ""
-    told = f"{words.count(total.refusals, 'refusal')}{imported}, {words.count(total.requests or 0, 'request')}"
-    return f"demur, {told}, from {names[0]} to {names[-1]}, UTC"
+    apart = f" ({number(total.apart)} of no counted request)" if total.apart else ""
+    imported = f" ({number(total.told)} told of by imported files)" if total.told else ""
+    counted = (
+        f"{words.count(total.refusals, 'refusal')}{apart}, {words.count(total.requests or 0, 'request')}{imported}"
+    )
+    return f"demur, {counted}, from {names[0]} to {names[-1]}, UTC"
 
 
 def _markers(dated: list[Dated], names: list[str], by: By) -> "Iterator[Marker]":

@@ -1,39 +1,33 @@
 """``demur report``: the evidence of declined requests, scrubbed, seen by a person, and written. Nothing is sent, opened or posted."""
 
-import os
 import sys
-import time
 from collections.abc import Sequence
-from datetime import UTC, datetime
-from pathlib import Path
-from typing import TYPE_CHECKING, NoReturn
+from typing import TYPE_CHECKING
 
 import click
 
+from proxy.cli.checking import check as check_text
+from proxy.cli.leaving import account, show, tell, write
+from proxy.cli.marking import mark
 from proxy.cli.options import (
     Failed,
     Misused,
     config_option,
     db_option,
-    meant,
-    moment_since,
     one_line_errors,
     since_option,
     warn,
 )
+from schemas.labels import Verdict
 
 if TYPE_CHECKING:
     from proxy.core.scrub import Replaced
     from proxy.report.sources import Sources
     from proxy.settings import InForce
-    from proxy.store import Store
-    from schemas.records import Refusal
 
 LEVELS = ("ids", "metadata", "excerpts")
 SHAPES = ("issue", "behavior", "mail", "exhibit", "json")
 _MARK = "mark"
-_LARGEST = 16 << 20
-"""Bytes of a text to check."""
 
 
 @click.command()
@@ -46,12 +40,19 @@ _LARGEST = 16 << 20
 @since_option
 @click.option("--model", metavar="M", help="All where this model was asked for.")
 @click.option("--category", metavar="C", help="All of this category; none: where the API said none.")
+@click.option("--verdict", type=click.Choice([one.value for one in Verdict]), help="Only what is called this.")
 @click.option("--incident", is_flag=True, help="All refusals of the same incident too.")
-@click.option("--pairs", is_flag=True, help="Name the requests in which another model accepted the same content.")
+@click.option("--exempt", is_flag=True, help="All that were declined despite your exemption (exemption.approved_on).")
+@click.option(
+    "--pairs",
+    is_flag=True,
+    help="Name the requests in which another model accepted the same content; alone: all refusals that have some.",
+)
 @click.option(
     "--keep", multiple=True, metavar="TEXT", help="Leave this as it is, though it is private; never a secret."
 )
 @click.option("--check", metavar="FILE", help="Look through a text of your own instead; - for stdin.")
+@click.option("--remove", is_flag=True, help="With mark: take the mark back.")
 @click.option("-o", "--output", metavar="FILE", help="Write to a new file.  [stdout]")
 @click.option("--again", is_flag=True, help="Also what was reported already.")
 @click.option("--yes", is_flag=True, help="Do not show it and ask first.")
@@ -66,10 +67,13 @@ def report(
     since: str | None,
     model: str | None,
     category: str | None,
+    verdict: str | None,
     incident: bool,
+    exempt: bool,
     pairs: bool,
     keep: tuple[str, ...],
     check: str | None,
+    remove: bool,
     output: str | None,
     again: bool,
     yes: bool,
@@ -80,9 +84,12 @@ def report(
 
     Levels: ids (requests, times, models, classes), metadata (all that is known but no text of the conversation), excerpts (and the segments that you name
     with --segment). Secrets, names, addresses, paths and ids of sessions become placeholders; request ids, models, versions and times stay. You see all
-    of it, and what was replaced, before it is written. --check does the same for a text of your own: 1 if anything would be replaced.
+    of it, and what was replaced, before it is written. Of what a filter finds, what was reported already and what a person judged correct is left out.
 
-    `demur report mark ID... URL` notes what you reported where, so that nothing is reported twice.
+    `demur report mark ID... URL` notes what you reported where, so that nothing is reported twice: an http or https address, or a few words
+    ("by mail"). With --remove the note is taken back.
+
+    --check does the same for a text of your own. Exit codes: 0 nothing had to be replaced, 1 something was, 2 it could not be done.
 
     \b
     Example: demur report last
@@ -92,16 +99,20 @@ def report(
     """
     from proxy.settings import load
 
-    in_force = load(config, {"db": db})
-    chosen = {"since": since, "model": model, "category": category}
+    chosen = {"since": since, "model": model, "category": category, "verdict": verdict}
     if check is not None:
-        if names or any(chosen.values()):
+        if names or pairs or exempt or any(chosen.values()):
             raise Misused("--check looks through a text of your own: name no refusals with it")
-        _check(check, in_force, keep, output)
-    elif names[:1] == (_MARK,):
-        _mark(in_force, names[1:], shape or "")
+        check_text(check, lambda: load(config, {"db": db}), keep, output)
+    in_force = load(config, {"db": db})
+    if remove and names[:1] != (_MARK,):
+        raise Misused("--remove takes a mark back: demur report mark ID... URL --remove")
+    if exempt:
+        chosen |= _exempted(in_force, chosen)
+    if names[:1] == (_MARK,):
+        mark(in_force, names[1:], shape or "", remove=remove)
     else:
-        _askable(names, chosen, level, segments, yes=yes)
+        _askable(names, chosen, level, segments, pairs=pairs, yes=yes)
         _report(
             in_force,
             names,
@@ -118,14 +129,31 @@ def report(
         )
 
 
+def _exempted(in_force: "InForce", chosen: dict[str, str | None]) -> dict[str, str | None]:
+    """The filter for all that an exemption covers. Raises ``Misused`` where there is none, or where it would be narrowed by another one."""
+    if chosen["since"] or chosen["category"]:
+        raise Misused("--exempt is all of cyber since the approval: leave out --category and --since")
+    if not in_force.settings.exemption.approved_on:
+        raise Misused("no exemption is named in the settings: set exemption.approved_on to the day of its approval")
+    return {"since": in_force.settings.exemption.approved_on, "category": "cyber"}
+
+
 def _askable(
-    names: Sequence[str], chosen: dict[str, str | None], level: str, segments: Sequence[int], *, yes: bool
+    names: Sequence[str],
+    chosen: dict[str, str | None],
+    level: str,
+    segments: Sequence[int],
+    *,
+    pairs: bool,
+    yes: bool,
 ) -> None:
     """Raises ``Misused`` for what cannot be meant."""
-    if not names and not any(chosen.values()):
-        raise Misused("no refusal is named: say `last`, ids that `demur list` prints, or --category, --model, --since")
+    if not names and not pairs and not any(chosen.values()):
+        raise Misused(
+            "no refusal is named: say `last`, ids that `demur list` prints, or --category, --model, --since, --verdict"
+        )
     if names and any(chosen.values()):
-        raise Misused("name refusals, or choose them with --category, --model, --since: not both")
+        raise Misused("name refusals, or choose them with --category, --model, --since, --verdict: not both")
     if segments and level != "excerpts":
         raise Misused("--segment needs --level excerpts: at other levels no text of the conversation leaves")
     if level == "excerpts" and not segments:
@@ -152,50 +180,28 @@ def _report(
     yes: bool,
 ) -> None:
     from proxy.cli.database import reading
+    from proxy.cli.nothing import nothing
+    from proxy.cli.selection import select
     from proxy.report.sources import sources
 
     with reading(in_force.db) as store:
         if store is None:
-            raise Failed("nothing is recorded yet: `demur doctor` tells whether Claude Code goes through demur")
-        refusals = _found(store, names, chosen, incident=incident)
+            raise Failed(nothing(in_force.db))
+        refusals, left_out = select(store, names, chosen, incident=incident, again=again)
         if segments and len(refusals) > 1:
             raise Misused("--segment is a number in one request: name one refusal")
-        _not_twice(store, refusals, again=again)
         read = sources(store, refusals, in_force.settings, chosen=segments, with_pairs=pairs)
     text, replaced = _written(read, in_force, level, shape, keep)
-    where = [*_channels(read, in_force)]
-    if not yes:
-        _show(text, replaced, where)
-        if not click.confirm("Write it?", default=False, err=True):
-            raise Failed("nothing was written")
-    _write(text, output)
     if yes:
-        _tell([*_account(replaced), *where])
-
-
-def _found(store: "Store", names: Sequence[str], chosen: dict[str, str | None], *, incident: bool) -> "list[Refusal]":
-    if names:
-        found = [store.find(meant(name)) for name in names]
-    else:
-        since = chosen["since"]
-        when = None if since is None else moment_since(since, datetime.now(UTC))
-        found = store.refusals(since=when, model=chosen["model"], category=chosen["category"])
-        if not found:
-            raise Failed("no recorded refusal matches: `demur list --all` shows what there is")
-    if incident:
-        found = [one for of in found for one in store.incident(of.incident_id or of.id) or [of]]
-    return list({one.id: one for one in found}.values())
-
-
-def _not_twice(store: "Store", refusals: "list[Refusal]", *, again: bool) -> None:
-    from proxy.reports import reported
-
-    before = reported(store, [one.id for one in refusals])
-    if before and not again:
-        last = before[-1]
-        short = store.short_ids([last.refusal_id])[last.refusal_id]
-        more = f" (and {len(before) - 1} more)" if len(before) > 1 else ""
-        raise Failed(f"{short} was reported on {last.at[:10]} at {last.url}{more}: --again reports it once more")
+        for sentence in left_out:
+            warn(sentence)
+        write(text, output)
+        tell([*account(replaced), *([] if output else _channels(read, in_force))])
+        return
+    show(text, [*left_out, *account(replaced), "", *_channels(read, in_force, notes=True)])
+    if not click.confirm("Write it?", default=False, err=True):
+        raise Failed("nothing was written")
+    write(text, output)
 
 
 def _written(
@@ -220,114 +226,12 @@ def _written(
     return words.text(made.text), made.replaced
 
 
-def _channels(read: "Sources", in_force: "InForce") -> list[str]:
+def _channels(read: "Sources", in_force: "InForce", *, notes: bool = False) -> list[str]:
+    """Where it may be handed in. ``notes``: with what is known of each."""
     from proxy.report.channels import channels
 
     classes = [(one.refusal.kind, one.refusal.category) for one in read.dossiers]
     found = channels(classes, exempt=bool(in_force.settings.exemption.approved_on))
-    lines = [
-        "Where it may be handed in (data with the month in which it was last named; demur opens and posts nothing):"
-    ]
-    lines += [f"  {one.name}: {one.where} ({one.seen}{', ' + one.note if one.note else ''})" for one in found]
+    lines = ["Where it may be handed in (with the month in which it was last named; demur opens and posts nothing):"]
+    lines += [f"  {one.name}: {one.where} ({one.seen}{', ' + one.note if notes and one.note else ''})" for one in found]
     return [*lines, "Afterwards: `demur report mark ID... URL`, so that it is not reported twice."]
-
-
-def _account(replaced: "list[Replaced]") -> list[str]:
-    from proxy.cli.words import count
-
-    if not replaced:
-        return ["Nothing had to be replaced."]
-    head = f"Replaced ({count(len(replaced), 'placeholder')}):"
-    return [
-        head,
-        *(f"  {one.placeholder}  {one.why}{f', {one.times} times' if one.times > 1 else ''}" for one in replaced),
-    ]
-
-
-def _show(text: str, replaced: "list[Replaced]", where: list[str]) -> None:
-    """Every byte of it, and what is not in it any more. In a pager where stdout is a terminal."""
-    account = "\n".join(["", "-" * 72, *_account(replaced), "", *where, ""])
-    if sys.stdout.isatty():
-        click.echo_via_pager(text + account)
-    else:
-        click.echo(text + account, err=True)
-
-
-def _tell(lines: list[str]) -> None:
-    for line in lines:
-        click.echo(line, err=True)
-
-
-def _write(text: str, output: str | None) -> None:
-    """To stdout, or to a new file that only its owner can read. Raises ``Failed``."""
-    if output is None or output == "-":
-        click.echo(text, nl=False)
-        return
-    try:
-        file = os.open(Path(output).expanduser(), os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-    except FileExistsError as error:
-        raise Failed(f"{output} is there already: name a new file with -o") from error
-    except OSError as error:
-        raise Failed(f"cannot write {output}: {error.strerror}") from error
-    with os.fdopen(file, "w", encoding="utf-8", newline="") as stream:
-        stream.write(text)
-
-
-def _check(name: str, in_force: "InForce", keep: Sequence[str], output: str | None) -> NoReturn:
-    """Ends the command: 1 where anything would be replaced, else 0."""
-    from proxy.cli import words
-    from proxy.core.reading import IDS
-    from proxy.core.scrub import Scrubber
-    from proxy.report import UnsafeError, look
-    from proxy.report.personal import known
-
-    given = _text(name)
-    scrubber = Scrubber(known(), in_force.settings.redact.deny, keep)
-    clean = scrubber.text(given)
-    try:
-        look(clean, scrubber, [match[0] for match in IDS.finditer(given)])
-    except UnsafeError as error:
-        raise Failed(str(error)) from error
-    if output is None:
-        click.echo(words.text(clean), nl=not clean.endswith("\n"))
-    else:
-        _write(clean, output)
-    _tell(_account(scrubber.replaced))
-    sys.exit(1 if scrubber.replaced else 0)
-
-
-def _text(name: str) -> str:
-    try:
-        if name == "-":
-            content = sys.stdin.buffer.read(_LARGEST + 1)
-        else:
-            with Path(name).expanduser().open("rb") as file:
-                content = file.read(_LARGEST + 1)
-    except OSError as error:
-        raise Failed(f"cannot read {name}: {error.strerror}") from error
-    if len(content) > _LARGEST:
-        raise Failed(f"{name} has more than {_LARGEST >> 20} MiB: check a smaller text")
-    try:
-        return content.decode("utf-8")
-    except UnicodeDecodeError as error:
-        raise Failed(f"{name} is not UTF-8 text: nothing of it can be vouched for") from error
-
-
-def _mark(in_force: "InForce", given: Sequence[str], shape: str) -> None:
-    from proxy.cli.database import reading
-    from proxy.cli.words import count, without_secrets
-    from proxy.core.stamps import stamp
-    from proxy.reports import Report, mark
-
-    if len(given) < 2:
-        raise Misused("say what was reported where: demur report mark ID... URL")
-    *names, url = given
-    if not url.strip():
-        raise Misused("an empty URL says nothing: say where it was reported")
-    place = without_secrets(url.strip())
-    with reading(in_force.db) as store:
-        if store is None:
-            raise Failed("nothing is recorded yet: there is nothing to mark")
-        refusals = list({one.id: one for one in (store.find(meant(name)) for name in names)}.values())
-        mark(store, [Report(refusal_id=one.id, at=stamp(time.time()), url=place, shape=shape) for one in refusals])
-    warn(f"{count(len(refusals), 'refusal')} marked as reported at {place}")

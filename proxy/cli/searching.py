@@ -90,12 +90,15 @@ def search(
         raise Misused(str(error)) from error
     since = None if since is None else moment_since(since, datetime.now(UTC))
     wanted = Wanted(since=since, model=model, category=category, kind=kind, verdict=verdict, unjudged=unjudged)
-    with reading(load(config, {"db": db}).db) as store:
+    place = load(config, {"db": db}).db
+    with reading(place) as store:
         if store:
             most = limit if as_json else limit or DEFAULT_LIMIT
             _search(store, query, wanted, most, with_content=with_content, as_json=as_json)
         elif not as_json:
-            click.echo("Nothing is recorded yet: `demur doctor` tells whether Claude Code goes through demur.")
+            from proxy.cli.nothing import sentence
+
+            click.echo(sentence(place))
 
 
 def _search(
@@ -149,7 +152,10 @@ def _nothing(found: "Found") -> str:
 
     said = f"Nothing was found in {count(found.searched, 'refusal')}."
     if found.textless:
-        said += f' Of {found.textless:,} of them no text is stored: [capture] content = "none" keeps none.'
+        why = ': [capture] content = "none" keeps none' if found.unkept else ""
+        said += f" Of {found.textless:,} of them no text is stored{why}."
+    if found.hearsay:
+        said += f" Of {found.hearsay:,} of them only a transcript or the like was read, which does not hold the request as it was sent."
     return said
 
 

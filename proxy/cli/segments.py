@@ -69,22 +69,28 @@ def rows(segments: list[Segment], *, full: bool = False) -> list[Row]:
 
 
 def lines(found: list[Row], columns: int) -> list[str]:
-    """The rows as text for a terminal of so many columns: name, what it is, bytes, estimated tokens, whether it is new."""
+    """The rows as text for a terminal of so many columns: the segment's number, name, what it is, bytes, estimated tokens, whether it is new."""
+    numbers = max((len(_numbers(row)) for row in found), default=0)
     names = max((2 * row.depth + width(row.name) for row in found), default=0)
     known = any(segment.new is not None for row in found for segment in row.segments)
-    room = min(columns - names - 24 - 8 * known, WIDEST)
+    room = min(columns - numbers - 2 - names - 24 - 8 * known, WIDEST)
     middle = min(max((width(row.what) for row in found), default=0), max(room, 12))
     return [
-        f"{fit('  ' * row.depth + row.name, names)}  {fit(row.what, middle)}  {_sum(row)}{_news(row) if known else ''}".rstrip()
+        f"{_numbers(row):>{numbers}}  {fit('  ' * row.depth + row.name, names)}  {fit(row.what, middle)}  {_sum(row)}{_news(row) if known else ''}".rstrip()
         for row in found
     ]
 
 
-def total(segments: list[Segment]) -> str:
-    """What the sizes are, as well: ``27 segments, 61 kB (of JSON as sent), ~15k tokens (estimated from the text alone)``."""
+def total(segments: list[Segment], *, whole: bool = True) -> str:
+    """What the sizes are, as well: ``27 segments, 61 kB (of JSON as sent), ~15k tokens (estimated from the text alone)``.
+
+    ``whole``: they are all of the request, as it was sent.
+    """
     sizes = sum(segment.bytes for segment in segments), sum(segment.tokens_est for segment in segments)
-    said = f"{size(sizes[0])} (of JSON as sent), {tokens(sizes[1])} tokens (estimated from the text alone)"
-    return f"{count(len(segments), 'segment')}, {said}"
+    what = (
+        f"{size(sizes[0])} (of JSON as sent)" if whole else f"{size(sizes[0])} of text, not the request as it was sent"
+    )
+    return f"{count(len(segments), 'segment')}, {what}, {tokens(sizes[1])} tokens (estimated from the text alone)"
 
 
 def _head(segment: Segment) -> tuple[str, str]:
@@ -138,6 +144,12 @@ def _end(target: str) -> str:
     while width(shown) > TARGET - 1:
         shown = shown[1:]
     return "…" + shown
+
+
+def _numbers(row: Row) -> str:
+    """``3``, or ``4-9`` for a row of several."""
+    first, last = row.segments[0].n, row.segments[-1].n
+    return str(first) if first == last else f"{first}-{last}"
 
 
 def _sum(row: Row) -> str:

@@ -59,10 +59,11 @@ class Plan:
 def opened(in_force: "InForce", name: str) -> "Iterator[tuple[Store, Refusal]]":
     """The store, which can be written, and the refusal that is meant. Raises ``Failed`` and StoreError."""
     from proxy.cli.database import reading
+    from proxy.cli.nothing import nothing
 
     with reading(in_force.db) as store:
         if store is None:
-            raise Failed("nothing is recorded yet: `demur doctor` tells whether Claude Code goes through demur")
+            raise Failed(nothing(in_force.db))
         refusal = store.find(name)
         with store.transaction():  # nothing is sent that could not be recorded
             pass
@@ -71,9 +72,12 @@ def opened(in_force: "InForce", name: str) -> "Iterator[tuple[Store, Refusal]]":
 
 def stored(store: "Store", refusal: "Refusal") -> bytes:
     """The request that was declined. Raises ``Failed`` where it cannot be sent again, and StoreError where it is not stored."""
+    from proxy.core.facts import hearsay
     from proxy.core.segment import string
     from proxy.core.verbatim import members
 
+    if refusal.exact is None and (told := hearsay(refusal.sources)):
+        raise Failed(f"{told} does not hold the request as it was sent: it cannot be sent again")
     body = store.body(refusal.id)
     try:
         found = members(body.decode())

@@ -34,7 +34,8 @@ _TEXTLESS = "Only metadata is shown. --content shows the text; an agent that rea
 def show(name: str, with_content: bool, full: bool, as_json: bool, db: str | None, config: str | None) -> None:
     """Show one declined request: the facts, what was tried, and the map of what was sent.
 
-    ID is the short id that `demur list` prints, any beginning that means no other, a request id (req_...), or `last`.
+    ID is the short id that `demur list` prints, any beginning that means no other, a request id (req_...), or `last`: the newest refusal,
+    which the list may have in the line of its incident, under the id of the first.
 
     \b
     Example: demur show last
@@ -42,13 +43,14 @@ def show(name: str, with_content: bool, full: bool, as_json: bool, db: str | Non
     """
     from proxy.cli import words
     from proxy.cli.database import reading
+    from proxy.cli.nothing import nothing
     from proxy.dossier import dossier
     from proxy.settings import load
 
     name, in_force = meant(name), load(config, {"db": db})
     with reading(in_force.db) as store:
         if store is None:
-            raise Failed("nothing is recorded yet: `demur doctor` tells whether Claude Code goes through demur")
+            raise Failed(nothing(in_force.db))
         found = dossier(store, store.find(name), in_force.settings)
         if as_json:
             click.echo(words.as_json(record(store, found, with_content=with_content)))
@@ -81,6 +83,7 @@ def record(store: "Store", found: "Dossier", *, with_content: bool) -> dict[str,
         "burst": msgspec.to_builtins(found.burst) | {"unusual": found.burst.unusual},
         "despite_exemption": found.despite_exemption,
         "links": [one._asdict() for one in found.links],
+        "reports": msgspec.to_builtins(found.reports),
     }
 
 
@@ -174,12 +177,12 @@ def _section(title: str, lines: list[str]) -> None:
 
 def _facts(store: "Store", found: "Dossier", *, with_content: bool) -> Iterator[tuple[str, str]]:
     """Title and fact; what is not known is left out."""
-    from proxy.cli import annotations, candidates, words
+    from proxy.cli import annotations, candidates, hearsay, words
     from proxy.cli import attempts as tried
 
     refusal = found.refusal
     yield "when", f"{words.moment(refusal.at)} ({words.line(refusal.at)})"
-    yield "category", words.category(refusal)
+    yield "category", words.category(refusal) + (f": {found.about}" if found.about else "")
     if refusal.stage or refusal.ms_to_refusal is not None:
         yield "stage", _stage(refusal)
     yield "model", words.line(refusal.model or "unknown")
@@ -192,13 +195,15 @@ def _facts(store: "Store", found: "Dossier", *, with_content: bool) -> Iterator[
     if compared := candidates.sentence(refusal):
         yield "compared", compared
     yield "asked by", _who(refusal)
-    for title in ("session_id", "agent_id", "project", "user", "request_id", "message_id"):
+    for title in ("session_id", "agent_id", "project", "branch", "user", "request_id", "message_id"):
         if value := getattr(refusal, title):
             yield title.replace("_", " "), words.line(value)
     yield "evidence", words.certainty(refusal)
     yield "seen by", words.line(", ".join(refusal.sources or [refusal.source]))
-    yield "stored", words.exactness(refusal)
+    yield "stored", hearsay.stored(refusal, mapped=bool(found.segments))
     yield "verdict", words.VERDICTS[refusal.verdict] + ": nobody has judged it yet" * (refusal.verdict == "unknown")
+    for one in found.reports:
+        yield "reported", f"{words.moment(one.at)} at {words.line(one.url)}{words.bracketed(one.shape)}"
     for title, value in (("domain", refusal.domain), ("tags", ", ".join(refusal.tags))):
         if value:
             yield title, words.line(value)
@@ -260,14 +265,18 @@ def _who(refusal: "Refusal") -> str:
 def _print_map(store: "Store", found: "Dossier", room: int, *, with_content: bool, full: bool) -> None:
     from proxy.cli import segments as tree
     from proxy.cli.layout import wrapped
+    from proxy.core.facts import hearsay
 
-    segments = found.segments
+    segments, told = found.segments, hearsay(found.refusal.sources)
     if not segments:
         click.echo("\nOf the request nothing is known.")
         return
     rows = tree.rows(segments, full=full or with_content)
     texts = _texts(store, found.refusal.id) if with_content else {}
-    click.echo(f"\n{click.style('The request', bold=True)}: {wrapped(tree.total(segments), room, MARGIN)}")
+    title = f"Known from {told}" if told else "The request"
+    heading = wrapped(f"{title}: {tree.total(segments, whole=not told)}", room, MARGIN)
+    click.echo("\n" + heading.replace(title, click.style(title, bold=True), 1))
+    click.secho("  at the left the number of a segment, as --segment takes it", dim=True)
     if any(segment.new is False for segment in segments):
         new = sum(segment.new is True for segment in segments)
         was = "was" if new == 1 else "were"

@@ -6,6 +6,7 @@ import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
+from proxy.cli import nothing
 from proxy.cli.check import Check, fail, ok, warn
 from proxy.cli.reaching import answers, host_of, place_of
 from proxy.cli.words import url
@@ -23,6 +24,14 @@ def authority() -> Iterator[Check]:
         "certificate",
         f"{path}" if there else f"{path} is not there yet; `demur mitm` makes it when it first starts",
     )
+
+
+def transcripts() -> Iterator[Check]:
+    """Claude Code's transcripts, which need none of the rest."""
+    place = nothing.transcripts()
+    there, named = ("Claude Code's are in", "") if place.is_dir() else ("there are none in", " FILE")
+    what = "reads what was declined before, without the API and the gateway"
+    yield ok("transcripts", f"{there} {place}; `demur import{named}` {what}")
 
 
 def environment() -> Iterator[Check]:

@@ -5,6 +5,7 @@ for what a person judged correct, and none for the categories in ``RESERVED``; t
 what is new.
 """
 
+from collections.abc import Iterable
 from datetime import date
 
 from msgspec import Struct, field
@@ -32,6 +33,12 @@ CONSTANT = {
 }
 """What goes with a request without being typed."""
 _CLAUDE_CODE = "claude-cli"
+_TOLD = {
+    "transcript": "the transcript",
+    "stream_json": "the client's output (stream-json)",
+    "otel": "the client's telemetry",
+}
+"""Importer -> what it read: sources that never hold the request as it was sent."""
 
 
 class Facts(Struct, kw_only=True):
@@ -78,6 +85,13 @@ class Facts(Struct, kw_only=True):
     """When it was declined."""
     retry_enabled: bool = False
     client: str | None = None
+
+
+def hearsay(sources: Iterable[str]) -> str | None:
+    """What alone tells of a request, in words, where no source saw it as it was sent; None where one did. ``sources``: a record's."""
+    named = list(sources)
+    told = [_TOLD[name] for name in named if name in _TOLD]
+    return " and ".join(told) if told and len(told) == len(named) else None
 
 
 def is_open(facts: Facts) -> bool:

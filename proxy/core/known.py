@@ -6,6 +6,7 @@ are not looked for: they would take half of a text with them. A home folder is f
 """
 
 import re
+import unicodedata
 from collections.abc import Iterable, Iterator
 from typing import NamedTuple
 
@@ -19,6 +20,7 @@ GENERIC = frozenset(
 )
 """Words that are the name of many accounts and machines, and so of no one."""
 _SHORTEST = 3
+_BETWEEN = re.compile(r"[\s│┃║|>+]+")
 _ENDS = r"[^\s\"'`<>|,;:()\[\]{}│┃║]"
 
 
@@ -52,6 +54,13 @@ class Sought(NamedTuple):
     why: str
     of: str
     """The value that it is, whatever of it was found."""
+    needs: str = ""
+    """Stands in every text that it is found in, once that is ``squeezed``; empty where that cannot be said."""
+
+
+def squeezed(text: str) -> str:
+    """Without case, spaces, and what a line break may have put in between."""
+    return _BETWEEN.sub("", text.replace("İ", "i")).casefold().replace("\\", "/")
 
 
 def sought(known: Known, deny: Iterable[str] = ()) -> list[Sought]:
@@ -77,22 +86,35 @@ def _homes(home: str) -> Iterator[Sought]:
     trimmed = home.rstrip("/\\")
     if len(trimmed) <= _SHORTEST:
         return
-    dashed = re.sub(r"[^A-Za-z0-9]", "-", trimmed)
+    dashed = {re.sub(r"[^A-Za-z0-9]", "-", unicodedata.normalize(form, trimmed)) for form in ("NFC", "NFD")}
+    either = "|".join(map(_gapped, sorted(dashed)))
     why = "a path below the home folder"
-    yield Sought("PATH", re.compile(_gapped(trimmed) + rf"(?![\w.-])(?:[/\\]{_ENDS}*)?", re.IGNORECASE), why, "")
-    yield Sought("PATH", re.compile(_gapped(dashed) + r"(?![A-Za-z0-9])(?:-[\w.-]*)?", re.IGNORECASE), why, "")
+    yield Sought(
+        "PATH", re.compile(_gapped(trimmed) + rf"(?![\w.-])(?:[/\\]{_ENDS}*)?", re.IGNORECASE), why, "", _needs(trimmed)
+    )
+    yield Sought("PATH", re.compile(rf"(?:{either})" + r"(?![A-Za-z0-9])(?:-[\w.-]*)?", re.IGNORECASE), why, "")
 
 
 def _names(name: str) -> Iterator[Sought]:
-    words = re.findall(r"[^\W_]+", name)
+    words = re.findall(r"[^\W_]+", unicodedata.normalize("NFC", name))
     if len(words) > 1:
         for order in (words, words[::-1]):
             pattern = r"[\s,._+-]{0,3}".join(map(_gapped, order))
-            yield Sought("NAME", _word(pattern, re.IGNORECASE), "the name in your git config", name)
+            yield Sought("NAME", _word(pattern, re.IGNORECASE), "the name in your git config", name, _needs(words[0]))
     for word in words:
         if _tells(word):
-            spelt = {word, word.upper(), *([word.lower()] if len(word) > _SHORTEST + 1 else ())}
-            yield Sought("NAME", _word("|".join(sorted(map(_gapped, spelt)))), "the name in your git config", name)
+            spelt = {one for plain in _spelt(word) for one in (plain, plain.upper())}
+            spelt |= {one.lower() for one in spelt if len(one) > _SHORTEST + 1 or not one.isascii()}
+            yield Sought(
+                "NAME", _word("|".join(sorted(map(_gapped, spelt)))), "the name in your git config", name, _needs(word)
+            )
+
+
+def _spelt(word: str) -> set[str]:
+    """As it is written, and where letters have marks, without them, and with an ``e`` for two dots as in German."""
+    bare = unicodedata.normalize("NFD", word)
+    umlauts = re.sub("(?<=[aouAOU])\N{COMBINING DIAERESIS}", "e", bare).replace("ß", "ss")
+    return {word, *("".join(char for char in one if not unicodedata.combining(char)) for one in (bare, umlauts))}
 
 
 def _accounts(account: str, why: str) -> Iterator[Sought]:
@@ -103,7 +125,11 @@ def _accounts(account: str, why: str) -> Iterator[Sought]:
 def _sought(kind: str, value: str, why: str, *, whole: bool = True) -> Sought:
     pattern = _gapped(value.strip())
     compiled = _word(pattern, re.IGNORECASE) if whole else re.compile(pattern, re.IGNORECASE)
-    return Sought(kind, compiled, why, value)
+    return Sought(kind, compiled, why, value, _needs(value))
+
+
+def _needs(value: str) -> str:
+    return squeezed(value) if value.isascii() else ""
 
 
 def _word(pattern: str, flags: int = 0) -> re.Pattern[str]:
@@ -111,4 +137,12 @@ def _word(pattern: str, flags: int = 0) -> re.Pattern[str]:
 
 
 def _gapped(value: str) -> str:
-    return f"{BREAK}?".join("[ +]" if char == " " else r"[/\\]" if char in "/\\" else re.escape(char) for char in value)
+    return f"{BREAK}?".join(map(_letter, unicodedata.normalize("NFC", value)))
+
+
+def _letter(char: str) -> str:
+    """One with a mark is also written as two characters."""
+    if char in "/\\":
+        return r"[/\\]"
+    bare = unicodedata.normalize("NFD", char)
+    return "[ +]" if char == " " else re.escape(char) if bare == char else f"(?:{re.escape(char)}|{re.escape(bare)})"

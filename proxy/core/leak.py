@@ -18,7 +18,7 @@ _BETWEEN = re.compile(r"[\s│┃║|>]+")
 _ARMOUR = re.compile(r"-{5,9}(?:BEGIN|END) [A-Z0-9 ]{1,64}-{5,9}")
 
 
-@lru_cache(maxsize=256)
+@lru_cache(maxsize=4096)
 def _grams(secret: str) -> dict[int, frozenset[str]]:
     """The pieces, by their length."""
     found: dict[int, set[str]] = {}
@@ -34,13 +34,16 @@ def _grams(secret: str) -> dict[int, frozenset[str]]:
 
 def pieces(reading: Reading, secrets: Iterable[str]) -> Iterator[tuple[int, int, str]]:
     """Where in a reading pieces of secrets stand: start, end (in the reading), and the secret that it is of."""
-    if not (secrets := [secret for secret in secrets if _grams(secret)]):
-        return
-    squeezed, places = _squeezed(reading.text)
+    owners: dict[int, dict[str, str]] = {}
     for secret in secrets:
         for size, grams in _grams(secret).items():
-            for start, end in _runs(squeezed, size, grams):
-                yield places[start], places[end - 1] + 1, secret
+            owners.setdefault(size, {}).update(dict.fromkeys(grams, secret))
+    if not owners:
+        return
+    squeezed, places = _squeezed(reading.text)
+    for size, owned in owners.items():
+        for start, end, secret in _runs(squeezed, size, owned):
+            yield places[start], places[end - 1] + 1, secret
 
 
 def leaks(text: str, secrets: Iterable[str]) -> int:
@@ -60,15 +63,15 @@ def _squeezed(text: str) -> tuple[str, list[int]]:
     return "".join(parts), places
 
 
-def _runs(text: str, size: int, grams: frozenset[str]) -> Iterator[tuple[int, int]]:
-    """The spans that are made of pieces, overlapping ones as one."""
-    start = end = -1
-    for n in range(len(text) - size + 1):
-        if text[n : n + size] in grams:
-            if n > end:
-                if end > 0:
-                    yield start, end
-                start = n
-            end = n + size
+def _runs(text: str, size: int, owned: dict[str, str]) -> Iterator[tuple[int, int, str]]:
+    """The spans that are made of pieces of one secret, overlapping ones as one. ``owned``: which secret a piece is of."""
+    start, end, of = 0, -1, ""
+    for n in [n for n in range(len(text) - size + 1) if text[n : n + size] in owned]:
+        secret = owned[text[n : n + size]]
+        if n >= end:
+            if end > 0:
+                yield start, end, of
+            start, of = n, secret
+        end = n + size
     if end > 0:
-        yield start, end
+        yield start, end, of

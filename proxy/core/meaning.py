@@ -1,7 +1,7 @@
 """What a refusal was: sentences by its kind, category and role, and by what was found in the request.
 
-Each rule looks at the facts and adds its sentences. A category is explained as Anthropic's documentation explains it (PROTOCOL of the
-design, 1.3); where the API named none, by what it was declined is not known, and nothing is said of it.
+Each rule looks at the facts and adds its sentences. ``about`` explains a category as Anthropic's documentation explains it (PROTOCOL of the
+design, 1.3); where the API named none, by what it was declined is not known.
 """
 
 from collections.abc import Iterator
@@ -11,6 +11,14 @@ from schemas.labels import Kind, Role
 from schemas.records import Annotation
 
 _COMMERCIAL = "that is in the commercial terms, not in the Usage Policy, even if the client's message cites that"
+_ABOUT = {
+    "cyber": "malware and exploits",
+    "bio": "dangerous laboratory methods; demur knows of no exemption for it",
+    "frontier_llm": f"building competing models: {_COMMERCIAL}",
+    "reasoning_extraction": f"printing or copying a model's own reasoning: {_COMMERCIAL}; demur never asks another model here",
+    "general_harms": "another part of the Usage Policy; which one, the API does not say",
+}
+"""Category -> what it is about."""
 
 
 def kind(facts: Facts) -> Iterator[str]:
@@ -115,37 +123,28 @@ def _instead_of_compacting(facts: Facts) -> str:
     return "/clear begins anew, and /rewind goes back to an earlier turn."
 
 
+def about(facts: Facts) -> str:
+    """What the API means by its category, or that nothing is known of it; empty where it was no refusal. A fact, and no step."""
+    if facts.kind != Kind.REFUSAL:
+        return ""
+    if facts.category is None:
+        unknown = "the API named no category, which is common: by what the request was declined, demur does not know"
+        return unknown if facts.told else "no category is known"
+    return _ABOUT.get(facts.category, "demur does not know this category: the API's explanation is all there is")
+
+
 def category(facts: Facts) -> Iterator[str]:
-    """What the API called it."""
+    """Steps that belong to what the API called it."""
     if facts.kind != Kind.REFUSAL or facts.role == Role.TITLE:
         return
-    match facts.category:
-        case "cyber":
-            yield "Category cyber is about malware and exploits."
-            if may_go_on(facts) and not despite_exemption(facts.category, facts.at, facts.approved_on):
-                yield (
-                    "If security is your work, the Cyber Verification Program is the way that Anthropic names; organisations without data"
-                    " retention cannot take part, and its link in the message is yours alone."
-                )
-        case "bio":
-            yield "Category bio is about dangerous laboratory methods; demur knows of no exemption for it."
-        case "frontier_llm":
-            yield f"Category frontier_llm is about building competing models: {_COMMERCIAL}."
-        case "reasoning_extraction":
-            yield (
-                f"Category reasoning_extraction is about printing or copying a model's own reasoning: {_COMMERCIAL}."
-                " demur never asks another model here."
-            )
-            if not is_correct(facts):
-                yield "Quoted thinking, and prompts or skills that ask for it, may be what to leave out; demur does not know that."
-        case "general_harms":
-            yield "Category general_harms is another part of the Usage Policy; which one, the API does not say."
-        case None if not facts.told:
-            yield "No category is known."
-        case None:
-            yield "The API named no category, which is common: by what the request was declined, demur does not know."
-        case _:
-            yield "demur does not know this category: the API's explanation is all there is."
+    exempt = despite_exemption(facts.category, facts.at, facts.approved_on)
+    if facts.category == "cyber" and may_go_on(facts) and not exempt:
+        yield (
+            "If security is your work, the Cyber Verification Program is the way that Anthropic names; organisations without data"
+            " retention cannot take part, and its link in the message is yours alone."
+        )
+    if facts.category == "reasoning_extraction" and not is_correct(facts):
+        yield "Quoted thinking, and prompts or skills that ask for it, may be what to leave out; demur does not know that."
 
 
 def _found(facts: Facts, name: str) -> Annotation | None:

@@ -6,48 +6,27 @@ addresses, loopback addresses, the folders of the system.
 """
 
 import re
-from collections.abc import Callable, Iterator
-from typing import NamedTuple
+from collections.abc import Iterator
 
-
-class Private(NamedTuple):
-    """Something to be replaced. The value is what it is known by again."""
-
-    start: int
-    end: int
-    kind: str
-    why: str
-    value: str
-
-
-class Rule(NamedTuple):
-    """``kind`` and ``why`` of what matches; the group ``s``, where there is one, is what goes. ``lets``: which matches are public."""
-
-    kind: str
-    why: str
-    pattern: re.Pattern[str]
-    lets: Callable[[str], bool] | None = None
-    hint: str = ""
-    """Stands in every match; empty: there is no such literal."""
-
-    def find(self, text: str) -> Iterator[Private]:
-        if self.hint and self.hint not in text:
-            return
-        group = "s" if "s" in self.pattern.groupindex else 0
-        for match in self.pattern.finditer(text):
-            value = match[group]
-            if value and not (self.lets and self.lets(value)):
-                yield Private(*match.span(group), self.kind, self.why, value)
-
+from proxy.core.hints import folded
+from proxy.core.makers import MAKERS
+from proxy.core.passwords import PASSWORDS
+from proxy.core.rule import Private, Rule
 
 PUBLIC_HOSTS = frozenset(
-    "anthropic.com claude.com claude.ai github.com githubusercontent.com github.io gitlab.com python.org"
+    "anthropic.com claude.com claude.ai github.com githubusercontent.com gitlab.com python.org"
     " nodejs.org rust-lang.org docs.rs golang.org debian.org ubuntu.com w3.org ietf.org rfc-editor.org"
     " json-schema.org schema.org openai.com google.com googleapis.com bedrock.amazonaws.com example.com example.org example.net"
     " localhost wikipedia.org stackoverflow.com mozilla.org mitmproxy.org sqlite.org readthedocs.io".split()
 )
 PUBLIC_MAIL = frozenset(
-    {"usersafety@anthropic.com", "support@anthropic.com", "security@anthropic.com", "git@github.com"}
+    {
+        "usersafety@anthropic.com",
+        "support@anthropic.com",
+        "security@anthropic.com",
+        "noreply@anthropic.com",
+        "git@github.com",
+    }
 )
 PUBLIC_HANDLES = frozenset(
     "anthropic-ai anthropics claude types property staticmethod classmethod dataclass override pytest media import param params"
@@ -66,6 +45,10 @@ def _is_public_mail(address: str) -> bool:
     )
 
 
+def _is_no_address(digits: str) -> bool:
+    return _is_loopback(digits) or any(int(octet) > 255 for octet in digits.split("."))
+
+
 def _is_loopback(address: str) -> bool:
     return address.startswith("127.") or address in ("0.0.0.0", "255.255.255.255", "::1", "::")  # noqa: S104 - names
 
@@ -75,76 +58,28 @@ def _is_public_handle(handle: str) -> bool:
 
 
 def _is_public_owner(place: str) -> bool:
-    return place.lower().startswith("anthropics")
+    return place.lower().startswith("anthropics/")
 
 
 def _is_hash(digits: str) -> bool:
     return len(set(digits)) < 4  # a row of zeros is no id
 
 
-def _is_placeholder(value: str) -> bool:
-    """Or a variable, a type, a row of dots."""
-    return bool(re.match(r"[\[<${*]|\.\.\.|\w+\]$|[A-Z_]+$", value))
-
-
-def looks_chosen(value: str) -> bool:
-    """Whether a value in a place for secrets is more than a word: it has a digit, a mark, or a capital within, or is very long."""
-    return not value.isalpha() or value[1:].lower() != value[1:] or len(value) > 20
-
-
-_OCTET = r"(?:25[0-5]|2[0-4]\d|1?\d?\d)"
+_CAPITAL = r"[^\W\d_a-zß-öø-ÿ]"
+"""Of a name; a letter of a script that has none is one too."""
 _H16 = r"[0-9A-Fa-f]{1,4}"
-_TELLING = (
-    r"(?:[\w.-]*(?:token|secret|passw\w*|pwd|api[_-]?key|signature|credential|policy|ticket|session|auth)[\w.-]*"
-    r"|key|sig|sign|code|jwt|otp|sid|hmac|nonce|key-pair-id|x-(?:amz|goog)-[\w-]+)"
-)
 _PATH = r"[^\s\"'`<>|,;()\[\]{}│┃║:?#]"
-_SPACED = rf"(?:{_PATH}| (?=[\w.-]+[/\\]))"
+_SPACE = r" (?=(?:[A-Z][\w.-]* )?[\w.$-]+[/\\])"
+"""A space within a path: what stands behind it goes on as a path."""
+_SPACED = rf"(?:{_PATH}|{_SPACE})"
 _ROOTS = (
     "home|Users|root|mnt|media|srv|data|work|workspaces?|var|opt|private|Volumes|tmp|code|projects?|repos?|git|builds?"
+    "|run/user|nfs|net|scratch|storage|export"
 )
 
 RULES = (
-    Rule(
-        "SECRET",
-        "a value in the query of a URL",
-        re.compile(rf"(?<=[?&;])(?:amp;)?{_TELLING}=(?P<s>[^\s&#\"'`<>)\]│┃║]+)", re.IGNORECASE),
-        _is_placeholder,
-        "=",
-    ),
-    Rule(
-        "SECRET",
-        "a user's name and password",
-        re.compile(
-            r"\b(?:credentials?|creds?|log-?ins?|user(?:name)? ?(?:/|and|&) ?pass(?:word)?|user/pw|auth)\b[\"'`]?"
-            r"(?: (?:is|are|was|with|as|for [\w.-]+))?[ \t:=]{1,4}[\"'`(]?(?P<s>[\w.@+-]{1,64} ?[/:] ?[^\s\"'`,;)]{3,})",
-            re.IGNORECASE,
-        ),
-        _is_placeholder,
-    ),
-    Rule(
-        "SECRET",
-        "a password",
-        re.compile(
-            r"\b(?:password|passwort|passwd|passphrase|pass|pwd|pw)\b[\"'`]?[ \t]?[:=][ \t]?[\"'`]?(?P<s>[^\s\"'`,;)<>]{4,})",
-            re.IGNORECASE,
-        ),
-        _is_placeholder,
-    ),
-    Rule(
-        "SECRET",
-        "a password",
-        re.compile(r"\b(?:password|passwd|passphrase|pw)[ \t]is[ \t][\"'`]?(?P<s>[^\s\"'`,;)<>]{4,})", re.IGNORECASE),
-        lambda value: not looks_chosen(value),
-    ),
-    Rule(
-        "SECRET",
-        "a user's name and password",
-        re.compile(r"(?<= -u )(?P<s>[\w.@+-]{1,64}:[^\s\"'`]{3,})"),
-        _is_placeholder,
-        "-u ",
-    ),
-    Rule("SECRET", "a password", re.compile(r"(?<=sshpass -p)[ ]?[\"']?(?P<s>[^\s\"']{3,})"), None, "sshpass"),
+    *PASSWORDS,
+    *MAKERS,
     Rule(
         "EMAIL",
         "an e-mail address",
@@ -153,12 +88,36 @@ RULES = (
         "@",
     ),
     Rule(
+        "NAME",
+        "the name before an e-mail address",
+        re.compile(
+            rf"(?<![\w.'-])(?P<s>{_CAPITAL}[\w.'-]*(?: {_CAPITAL}[\w.'-]*){{0,3}})(?= <[\w.+-]{{1,64}}@(?!anthropic\.com))"
+        ),
+        None,
+        " <",
+    ),
+    Rule(
         "REPO",
         "a repository's address",
         re.compile(
-            r"(?:(?<=github\.com[/:])|(?<=gitlab\.com[/:])|(?<=bitbucket\.org[/:])|(?<=api\.github\.com/repos/))(?P<s>[\w.-]+/[\w.-]*\w)"
+            r"(?:(?<=github\.com[/:])(?!repos/)|(?<=api\.github\.com/repos/)|(?<=raw\.githubusercontent\.com/))(?P<s>[\w.-]+/[\w.-]*\w)"
         ),
         _is_public_owner,
+        "github",
+    ),
+    Rule(
+        "REPO",
+        "a repository's address",
+        re.compile(r"(?:(?<=gitlab\.com[/:])|(?<=bitbucket\.org[/:]))(?P<s>[\w.-]+(?:/(?!-/)[\w.-]*\w)+)"),
+        None,
+        "t",
+    ),
+    Rule(
+        "ID",
+        "the id of a document",
+        re.compile(r"(?<=google\.com/)(?:[\w-]+/){1,4}(?P<s>[\w-]{20,})", re.ASCII),
+        None,
+        "google.com/",
     ),
     Rule(
         "REPO",
@@ -170,30 +129,42 @@ RULES = (
     Rule(
         "PATH",
         "a path below a home folder",
-        re.compile(rf"/(?:home|Users)/(?:[^\s/\"'`<>│┃║]+)(?:/{_SPACED}*)?"),
+        re.compile(
+            rf"(?:(?<![\w./-])/(?:usr|export|var|mnt/[a-z]|[a-z]))?/(?:home|Users)/(?:[^\s/\"'`<>│┃║]|{_SPACE})+(?:/{_SPACED}*)?"
+        ),
         None,
         "/",
     ),
     Rule(
         "PATH",
         "a path below a home folder",
-        re.compile(r"\b[A-Za-z]:[\\/]{1,4}(?:Users|Documents and Settings)[\\/]{1,4}[^\s\"'`<>│┃║]*", re.IGNORECASE),
+        re.compile(
+            r"\b[A-Za-z]:[\\/]{1,4}(?:Users|Documents and Settings)[\\/]{1,4}(?:[^\s\"'`<>│┃║]|(?-i:" + _SPACE + r"))*",
+            re.IGNORECASE,
+        ),
         None,
         ":",
     ),
     Rule(
         "PATH",
         "a path below a home folder, as Claude Code names its folders",
-        re.compile(r"(?<![\w-])(?:-|[A-Za-z]--)(?:home|Users|root|work|mnt|srv)-[\w.-]+"),
+        re.compile(
+            r"(?<![\w-])(?:-|[A-Za-z]--)(?:home|Users|root|work|mnt|srv|Volumes|private-(?:var|tmp))-[\w.-]+|(?<=projects[/\\])-[\w.-]+"
+        ),
         None,
         "-",
     ),
     Rule("PATH", "a path", re.compile(rf"(?<![\w./<-])/(?:{_ROOTS})/{_PATH}+"), None, "/"),
     Rule("PATH", "a path", re.compile(rf"(?<![\w./<-])~/(?!\.claude\b){_PATH}+"), None, "~/"),
     Rule(
-        "PATH", "a path", re.compile(r"(?<![\w])[A-Za-z]:\\{1,4}(?![nrt]\b)[\w.$-]+(?:\\{1,4}[\w.$ -]*)*"), None, ":\\"
+        "PATH",
+        "a path",
+        re.compile(r"(?<![\w])[A-Za-z]:\\{1,4}(?![nrt]\b)[\w.$-]+(?:\\{1,4}(?:[\w.$-]|" + _SPACE + r")*)*"),
+        None,
+        ":\\",
     ),
-    Rule("PATH", "a path", re.compile(r"(?<![\w\\])\\\\[\w.-]+\\[\w.$\\-]+"), None, "\\\\"),
+    Rule("PATH", "a path", re.compile(r"(?<![\w\\])\\\\[\w.$-]+\\[\w.$\\-]+"), None, "\\\\"),
+    Rule("PATH", "a path", re.compile(rf"(?<![\w./<~-])~[A-Za-z][\w.-]*/{_PATH}+"), None, "~"),
     Rule(
         "ID",
         "an id (of a session, an organisation, an account)",
@@ -208,7 +179,7 @@ RULES = (
             r"(?<![A-Za-z0-9])(?:org|organization|acct|account|user|workspace|wrkspc|sess|session|cse|agent|apikey|file|batch)[-_](?=[A-Za-z]*\d)[A-Za-z0-9]{12,}"
         ),
     ),
-    Rule("ID", "an id, or a hash", re.compile(r"(?<![0-9A-Za-z:])[0-9a-f]{32,}(?![0-9A-Za-z])"), _is_hash),
+    Rule("ID", "an id, or a hash", re.compile(r"(?<![0-9A-Za-z:])(?<!commit )[0-9a-f]{32,}(?![0-9A-Za-z])"), _is_hash),
     Rule(
         "HOST",
         "the name of a machine",
@@ -229,14 +200,39 @@ RULES = (
         "HOST",
         "the name of a machine",
         re.compile(
-            r"(?<![\w.@-])(?:[\w-]{1,63}\.){1,8}(?:com|net|org|edu|gov|mil|io|dev|cloud|app|tech|de|uk|fr|nl|eu|us|ca|ch|at|it|es|pl|jp|cn|kr|br|au)"
+            r"(?<![\w.@-])(?:[\w-]{1,63}\.){1,8}(?:com|net|org|edu|gov|mil|io|dev|cloud|app|tech|de|uk|fr|nl|eu|us|ca|ch|at|it|es|pl|jp|cn|kr|br|au"
+            r"|ai|xyz|biz|systems|network|solutions|software|company|online|site|zone|agency|studio|consulting|digital|gmbh|health|bank|box"
+            r"|nz|se|dk|fi|ru|cz|hu|ie|sg|hk|tw|mx|za|co)"
             r"(?![\w(-]|\.\w)",
             re.IGNORECASE,
         ),
         _is_public_host,
     ),
+    Rule("HOST", "the name of a machine", re.compile(r"(?<![\w.-])ip(?:-\d{1,3}){4}(?![\w-])"), None, "ip-"),
     Rule(
-        "IP", "a network address", re.compile(rf"(?<![\w.])(?:{_OCTET}\.){{3}}{_OCTET}(?![\w]|\.\d)"), _is_loopback, "."
+        "HOST",
+        "an account on a machine",
+        re.compile(
+            r"(?<![\w.+@/<-])[a-z_][\w.-]{0,31}@(?!latest|next|beta|canary|main|master|HEAD|v\d)[A-Za-z][\w-]{0,62}(?![\w@.-])"
+        ),
+        None,
+        "@",
+    ),
+    Rule(
+        "ID",
+        "an account of a cloud",
+        re.compile(
+            r"(?:(?<=:)|(?<=::))(?P<s>\d{12}(?::(?:user|role|group|assumed-role|instance-profile)/[^\s\"'`<>]+)?)(?<=[:/\w.-])(?=$|[\s\"'`:,)])"
+        ),
+        None,
+        "arn:aws",
+    ),
+    Rule(
+        "IP",
+        "a network address",
+        re.compile(r"\d(?<![\d.]\d)(?<!\bv\d)\d{0,2}(?:\.\d{1,3}){3}(?!\d|\.\d)"),
+        _is_no_address,
+        ".",
     ),
     Rule(
         "IP",
@@ -251,7 +247,7 @@ RULES = (
     Rule(
         "HANDLE",
         "a handle",
-        re.compile(r"(?<![\w.@/+>\]-])@[A-Za-z](?:[\w-]{0,38}\w)?(?![\w@])"),
+        re.compile(r"(?<![\w.@/+>\]-])@[A-Za-z](?:[\w-]{0,38}\w)?(?![\w@(]|(?:\.\w{1,64}){1,4}\()"),
         _is_public_handle,
         "@",
     ),
@@ -261,5 +257,6 @@ RULES = (
 
 def private(text: str) -> Iterator[Private]:
     """All that the rules find; what two of them find comes twice."""
+    low = folded(text)
     for rule in RULES:
-        yield from rule.find(text)
+        yield from rule.find(text, low)

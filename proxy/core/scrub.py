@@ -11,22 +11,24 @@ is not changed by scrubbing it again.
 
 import re
 from bisect import bisect_right
+from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any, NamedTuple
 
-from proxy.core.known import Known, Sought, sought
+from proxy.core.known import Known, Sought, sought, squeezed
 from proxy.core.leak import SHORTEST, leaks, pieces
-from proxy.core.private import Private, looks_chosen, private
+from proxy.core.passwords import looks_chosen
+from proxy.core.places import Places
+from proxy.core.private import private
 from proxy.core.reading import IDS, PROTECTED, Reading, decoded, joined
 from proxy.core.redact import SECRET_NAMES, Redactor
+from proxy.core.rule import Private
 from proxy.core.secrets import DONE, SECRET_KEYS, looks_random
+from proxy.core.spans import Span, is_kept, merged_spans, parted
 
 NOBODY = Known()
 PLACEHOLDER = re.compile(r"<[A-Z]{2,10}-\d{1,6}>|\[redacted:[\w-]{1,40}\]")
-_RANKS = "SECRET DENIED EMAIL ID PATH REPO NAME PROJECT HOST IP HANDLE".split()
 _FOLDED = frozenset({"EMAIL", "HOST", "NAME", "PROJECT", "HANDLE", "ID", "DENIED"})
-_SURE = frozenset({"SECRET", "DENIED"})
-"""Kinds that go whatever the person would like to keep."""
 _SHORT = frozenset({"ID", "IP", "HANDLE"})
 """Kinds of which the end alone is not taken for a whole one."""
 _PEM = "-----BEGIN "
@@ -58,14 +60,6 @@ class Scrubbed(NamedTuple):
     replaced: list[Replaced]
 
 
-class _Span(NamedTuple):
-    start: int
-    end: int
-    kind: str
-    why: str
-    value: str
-
-
 def scrub(text: str, known: Known = NOBODY, deny: Sequence[str] = (), keep: Sequence[str] = ()) -> Scrubbed:
     """One text. ``deny``: as ``proxy.core.redact`` has it; ``keep``: what stays though a rule would take it, but for secrets.
 
@@ -86,6 +80,7 @@ class Scrubber:
         self._keep = [re.compile(rf"(?<![^\W_]){re.escape(one)}(?![^\W_])") for one in keep if one]
         self._secrets: dict[str, None] = dict.fromkeys(one for one in known.secrets if len(one) >= SHORTEST)
         self._numbers: dict[tuple[str, str], int] = {}
+        self._last: Counter[str] = Counter()
         self._counts: dict[tuple[str, int], Replaced] = {}
 
     @property
@@ -127,7 +122,10 @@ class Scrubber:
     def placeholder(self, kind: str, value: str, why: str) -> str:
         """What stands for a value that must not be shown, whatever it looks like."""
         key = kind, value.lower() if kind in _FOLDED else value
-        n = self._numbers.setdefault(key, 1 + sum(of == kind for of, _ in self._numbers))
+        if key not in self._numbers:
+            self._last[kind] += 1
+            self._numbers[key] = self._last[kind]
+        n = self._numbers[key]
         before = self._counts.get((kind, n))
         self._counts[kind, n] = Replaced(kind, n, before.why if before else why, before.times + 1 if before else 1)
         return f"<{kind}-{n}>"
@@ -166,7 +164,7 @@ class Scrubber:
             self._secrets[value] = None
         return self.placeholder("SECRET", value, "the value of a key that names a secret")
 
-    def _spans(self, text: str) -> list[_Span]:
+    def _spans(self, text: str) -> list[Span]:
         """What is to be replaced, in order, without overlaps."""
         found = list(self._found(text))
         for span in found:
@@ -174,37 +172,42 @@ class Scrubber:
         layers = decoded(text)
         for layer in layers:
             for start, end, secret in pieces(layer, self._secrets):
-                found.append(_Span(*layer.place(start, end), "SECRET", "a piece of a secret", secret))
-        facts = _places(layers, PROTECTED.finditer)
-        named = _places(layers, *(pattern.finditer for pattern in self._keep))
+                found.append(Span(*layer.place(start, end), "SECRET", "a piece of a secret", secret))
         done = [match.span() for match in PLACEHOLDER.finditer(text)]
-        spans = _merged([span for span in found if not _is_kept(span, facts, named, done)])
-        return _parted(spans, _places(layers, IDS.finditer, _behind_a_break) + done, named)
+        named = _places(layers, *(pattern.finditer for pattern in self._keep))
+        facts = Places([*_places(layers, PROTECTED.finditer), *done])
+        by_name = Places(named)
+        spans = merged_spans([span for span in found if not is_kept(span, facts, by_name)])
+        ids = [*_places(layers, IDS.finditer, _behind_a_break), *done]
+        return parted(spans, Places(ids), Places([*ids, *named]))
 
-    def _remember(self, span: _Span) -> None:
+    def _remember(self, span: Span) -> None:
         """A word that stands where a secret may stand is replaced there; it is not looked for everywhere."""
         if span.kind == "SECRET" and len(span.value) >= SHORTEST and looks_chosen(span.value):
             self._secrets[span.value] = None
 
-    def _found(self, text: str) -> Iterator[_Span]:
+    def _found(self, text: str) -> Iterator[Span]:
         *layers, last = decoded(text)
         for layer in layers:
             yield from self._whole(layer)
         whole = list(self._whole(last))
         yield from whole
         begins = {(span.start, span.kind) for span in whole}
-        for reading in joined(last, {span.start for span in whole}, {span.end for span in whole}):
+        secrets = {span.end for span in whole if span.kind == "SECRET"}
+        for reading in joined(last, {span.start for span in whole}, {span.end for span in whole}, secrets):
             for start, end, kind, why, value in self._by_rules(reading.text):
                 place = reading.place(start, end)
                 if reading.is_joined(end) and not _was_whole(reading, start, end, kind, begins):
-                    yield _Span(*place, kind, why, value)
+                    yield Span(*place, kind, why, value)
 
-    def _whole(self, layer: Reading) -> Iterator[_Span]:
+    def _whole(self, layer: Reading) -> Iterator[Span]:
         for start, end, kind, why, value in self._by_rules(layer.text):
-            yield _Span(*layer.place(start, end), kind, why, value)
+            yield Span(*layer.place(start, end), kind, why, value)
+        bare = squeezed(layer.text) if self._sought else ""
         for one in self._sought:
-            for match in one.pattern.finditer(layer.text):
-                yield _Span(*layer.place(*match.span()), one.kind, one.why, one.of or match[0])
+            if one.needs in bare:
+                for match in one.pattern.finditer(layer.text):
+                    yield Span(*layer.place(*match.span()), one.kind, one.why, one.of or match[0])
 
     def _by_rules(self, text: str) -> Iterator[Private]:
         for start, end, name in self._redactor.found(text):
@@ -228,27 +231,6 @@ def _was_whole(reading: Reading, start: int, end: int, kind: str, begins: set[tu
     )
 
 
-def _is_kept(
-    span: _Span, kept: list[tuple[int, int]], named: list[tuple[int, int]], done: list[tuple[int, int]]
-) -> bool:
-    """Whether all of it is something that stays. A secret or a word of the owner's own list goes, unless it is an id, a model, a time."""
-    by_name = [] if span.kind in _SURE else named
-    return any(start <= span.start and span.end <= end for start, end in (*kept, *by_name, *done))
-
-
-def _merged(spans: list[_Span]) -> list[_Span]:
-    """In order, those that overlap as one, which is called what the weightiest of them is called."""
-    merged: list[_Span] = []
-    for span in sorted(spans, key=lambda span: (span.start, -span.end)):
-        if merged and span.start < merged[-1].end:
-            before = merged[-1]
-            name = min(before, span, key=lambda one: _RANKS.index(one.kind))
-            merged[-1] = name._replace(start=before.start, end=max(before.end, span.end))
-        else:
-            merged.append(span)
-    return merged
-
-
 def _places(layers: list[Reading], *finders: Callable[[str], Iterable[re.Match[str]]]) -> list[tuple[int, int]]:
     """Where in the text something stands that may have been written in any of its layers."""
     return [layer.place(*match.span()) for layer in layers for find in finders for match in find(layer.text)]
@@ -259,21 +241,6 @@ def _behind_a_break(text: str) -> Iterator[re.Match[str]]:
     for match in PROTECTED.finditer(text):
         if text[max(0, match.start() - 40) : match.start()].rstrip(" \t│┃║|>").endswith("\n"):
             yield match
-
-
-def _parted(spans: list[_Span], kept: list[tuple[int, int]], named: list[tuple[int, int]]) -> list[_Span]:
-    """The spans without what is kept that stands within them, or at their ends. ``named``: but for a secret."""
-    parted: list[_Span] = []
-    for span in spans:
-        at = span.start
-        for start, end in sorted(kept if span.kind in _SURE else kept + named):
-            if start < span.end and end > at:
-                if start > at:
-                    parted.append(span._replace(start=at, end=start))
-                at = end
-        if span.end > at:
-            parted.append(span._replace(start=at))
-    return parted
 
 
 def _cut(whole: str, start: int, end: int, starts: list[int], parts: list[list[str]]) -> None:

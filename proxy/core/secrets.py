@@ -172,7 +172,7 @@ RULES = (
     _shape("openai-key", "sk-", r"(?!ant-)[\w-]{20,}+", edge=True, judge=_random),
     _shape("github-token", "gh", r"[pousr]_[A-Za-z0-9_]{20,}+"),
     _shape("github-token", "github_pat_", r"[A-Za-z0-9_]{20,}+"),
-    _shape("gitlab-token", "gl", r"(?:[a-z]{2,4}t|agent)-[\w-]{16,}+(?:\.[\w-]++)*+", edge=True),
+    _shape("gitlab-token", "gl", r"(?:[a-z]{1,4}t|agent)-[\w-]{16,}+(?:\.[\w-]++)*+", edge=True),
     _shape("slack-token", "xox", r"[abceoprs](?:\.xox[a-z])?-[A-Za-z0-9-]{10,}+"),
     _shape("slack-token", "xapp-", r"\d-[A-Za-z0-9-]{16,}+"),
     _shape("slack-webhook", "hooks.slack.com/", r"(?:services|workflows|triggers)/(?P<s>[\w/-]{16,}+)"),

@@ -1,7 +1,7 @@
 """What was declined, counted: tallies by period and by value, and of how many requests they are a part.
 
-A refusal is a part of the requests that demur counted, and then there is a rate. What other tools had recorded is a part of none: it is told
-apart, and no rate has it. Where nobody knows how many requests had a value (a language, a verdict), there is a share of the refusals instead.
+A refusal is a part of the requests that were counted with it, and then there is a rate. One of which no count of requests knows is told apart, and
+no rate has it. Where nobody knows how many requests had a value (a language, a verdict), there is a share of the refusals instead.
 """
 
 from dataclasses import dataclass, field
@@ -30,10 +30,12 @@ class Tally:
 
     requests: int | None = None
     """Those that the refusals are a part of; None where nobody counted them."""
+    told: int = 0
+    """How many of these imported files tell of; the others demur counted."""
     refused: int = 0
     """Of these, declined at first."""
-    imported: int = 0
-    """Declined, by what other tools had recorded."""
+    apart: int = 0
+    """Declined, and none of the requests that were counted."""
     recovered_by_demur: int = 0
     recovered_by_api: int = 0
     recovered_by_client: int = 0
@@ -42,7 +44,7 @@ class Tally:
 
     @property
     def refusals(self) -> int:
-        return self.refused + self.imported
+        return self.refused + self.apart
 
     @property
     def in_the_end(self) -> int:
@@ -62,13 +64,13 @@ class Tally:
 
     def add(self, other: "Tally") -> None:
         """Adds all but the requests, which may be the same ones."""
-        for name in ("refused", "imported", *RECOVERED, "unknown"):
+        for name in ("refused", "apart", *RECOVERED, "unknown"):
             setattr(self, name, getattr(self, name) + getattr(other, name))
 
-    def put(self, outcome: str, n: int, *, imported: bool = False) -> None:
+    def put(self, outcome: str, n: int, *, apart: bool = False) -> None:
         """Adds so many refusals that ended so: an ``Outcome``."""
-        self.imported += n * imported
-        self.refused += n * (not imported)
+        self.apart += n * apart
+        self.refused += n * (not apart)
         if outcome in (*RECOVERED, "unknown"):
             setattr(self, outcome, getattr(self, outcome) + n)
 
@@ -86,7 +88,11 @@ class Statistics:
     by: By | None
     tallies: dict[Key, Tally] = field(default_factory=dict)
     requests: dict[Key, int] = field(default_factory=dict)
-    """All that went through demur, by period and by those of the fields that the counts have."""
+    """All that were counted, by period and by those of the fields that the counts have."""
+    told: dict[Key, int] = field(default_factory=dict)
+    """How many of these imported files tell of, likewise."""
+    left_out: int = 0
+    """Refusals that would be told apart, where only those are asked for that have a rate."""
     timeless: int = 0
     """Refusals that belong to no period, since their time cannot be read."""
 
@@ -99,7 +105,7 @@ class Statistics:
     @property
     def total(self) -> Tally:
         """All of it."""
-        found = Tally(requests=sum(self.requests.values()))
+        found = Tally(requests=sum(self.requests.values()), told=sum(self.told.values()))
         for tally in self.tallies.values():
             found.add(tally)
         return found
@@ -109,6 +115,7 @@ class Statistics:
         found = {name: Tally(requests=0) for name in self.periods()}
         for key, n in self.requests.items():
             found[key[0]].requests = (found[key[0]].requests or 0) + n
+            found[key[0]].told += self.told.get(key, 0)
         for key, tally in self.tallies.items():
             found[key[0]].add(tally)
         return found
@@ -140,12 +147,14 @@ class Statistics:
 
     def tally(self, key: Key) -> Tally:
         """Of a period and values; one of zeros, where nothing was declined."""
-        return self.tallies.get(key) or Tally(requests=self.asked(key))
+        found = self.tallies.get(key)
+        return self.set_against(key, Tally()) if found is None else found
 
-    def asked(self, key: Key) -> int | None:
-        """How many requests a tally is a part of; None where nobody counted them."""
-        if self.against is None:
-            return None
-        before = bool(self.by)
-        same = (value for name, value in zip(self.fields, key[before:], strict=True) if name in self.against)
-        return self.requests.get((*key[:before], *same), 0)
+    def set_against(self, key: Key, tally: Tally) -> Tally:
+        """The tally, with the requests that it is a part of; without, where nobody counted them."""
+        if self.against is not None:
+            before = bool(self.by)
+            same = (value for name, value in zip(self.fields, key[before:], strict=True) if name in self.against)
+            asked = (*key[:before], *same)
+            tally.requests, tally.told = self.requests.get(asked, 0), self.told.get(asked, 0)
+        return tally

@@ -4,6 +4,8 @@ from collections import Counter
 from typing import NamedTuple
 
 WIDTH, HEIGHT = 720, 220
+BROADEST = 56
+"""Of a bar."""
 MOST_MONTHS = 120
 MOST_SERIES = 7
 REST = "others"
@@ -54,6 +56,7 @@ def _drawn(table: dict[str, list[int]], series: list[str]) -> Chart:
     step, room = (WIDTH - _LEFT) / len(table), HEIGHT - _BOTTOM - _TOP
     bars, ticks = [], []
     every = -(-len(table) // 12)
+    broad = min(step * 0.8, BROADEST)
     for at, (month, row) in enumerate(table.items()):
         x, floor = _LEFT + at * step, float(HEIGHT - _BOTTOM)
         for n, count in enumerate(row):
@@ -62,9 +65,9 @@ def _drawn(table: dict[str, list[int]], series: list[str]) -> Chart:
                 floor -= height
                 bars.append(
                     Bar(
-                        round(x + step * 0.1, 1),
+                        round(x + (step - broad) / 2, 1),
                         round(floor, 1),
-                        round(step * 0.8, 1),
+                        round(broad, 1),
                         round(height, 1),
                         n,
                         f"{month}, {series[n]}: {count}",
@@ -82,9 +85,10 @@ def _is_month(text: str) -> bool:
 
 
 def _months(found: list[str]) -> list[str]:
-    """All from the first to the last, ``MOST_MONTHS`` at most: a wrong clock must not stretch the chart."""
+    """All from the first to the last. Where these are more than ``MOST_MONTHS`` (a clock was wrong), those that were found, the last of them."""
     if not found:
         return []
-    number = int(found[-1][:4]) * 12 + int(found[-1][5:]) - 1
-    first = max(int(found[0][:4]) * 12 + int(found[0][5:]) - 1, number - MOST_MONTHS + 1)
-    return [f"{at // 12:04}-{at % 12 + 1:02}" for at in range(first, number + 1)]
+    first, last = (int(month[:4]) * 12 + int(month[5:]) - 1 for month in (found[0], found[-1]))
+    if last - first >= MOST_MONTHS:
+        return found[-MOST_MONTHS:]
+    return [f"{at // 12:04}-{at % 12 + 1:02}" for at in range(first, last + 1)]

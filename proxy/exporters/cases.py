@@ -10,6 +10,7 @@ from typing import Any
 import msgspec
 
 from proxy.exporters.levels import Case, Level, Witness, around, to_excerpt
+from proxy.reports import Report
 from proxy.store import Store, StoreError
 from proxy.tables import ANNOTATIONS, ATTEMPTS, JUDGEMENTS, LOCATED, REFUSALS, REPHRASINGS, TRIALS
 
@@ -24,6 +25,7 @@ _BELONGING: tuple[tuple[str, str, Callable[[dict[str, Any]], Any]], ...] = (
     ("trials", "id", TRIALS.record),
     ("located", "id", LOCATED.record),
     ("witnesses", "id", lambda row: msgspec.convert(row, Witness)),
+    ("reports", "id", lambda row: msgspec.convert(row, Report)),
 )
 """Table, order, and how its rows become records; each stands in the field of a ``Case`` that has the table's name."""
 

@@ -34,6 +34,8 @@ class Export:
         """Refusal id -> why its request could not be read."""
         self.count = 0
         """How many refusals were given out the last time that they were read through."""
+        self.bare = 0
+        """And how many of them have no excerpt, where the level would tell one."""
 
     def records(self, order: Order = "oldest") -> Iterator[Record]:
         """The chosen refusals, a page at a time. Raises StoreError."""
@@ -51,11 +53,13 @@ class Export:
 
     def _read(self, order: Order) -> Iterator[tuple[str, Record]]:
         """With the incident that each belongs to."""
-        self.count = 0
+        self.count = self.bare = 0
         if self.store is None:
             return
         for case in cases(self.store, names(self.store, self.chosen, order), self.level):
             if case.fault:
                 self.faults[case.refusal.id] = case.fault
             self.count += 1
-            yield case.refusal.incident_id or case.refusal.id, record(case, self.level, self.curtain)
+            told = record(case, self.level, self.curtain)
+            self.bare += self.level == Level.EXCERPTS and not any(one["text"] for one in told["excerpts"])
+            yield case.refusal.incident_id or case.refusal.id, told

@@ -1,7 +1,8 @@
 """One JSON object a line: what ``demur import`` reads again, at the level ``full`` without loss.
 
-A line is a refusal, or where they were asked for one count of the traffic: ``{"demur": 1, "traffic": {...}, "n": 5}``. Each line stands for itself, so that
-any part of the file can be read; a session's history is therefore in every line of it, and compresses well.
+A line is a refusal, or where they were asked for one count of the traffic: ``{"demur": 1, "traffic": {...}, "n": 5, ...}``, also of what files told of,
+each with who counted it (``proxy.origins``). Each line stands for itself, so that any part of the file can be read; a session's history is
+therefore in every line of it, and compresses well.
 """
 
 from collections.abc import Callable, Iterator
@@ -11,7 +12,7 @@ import msgspec
 
 from proxy.exporters.export import Export
 from proxy.exporters.levels import VERSION, Level
-from schemas.records import Traffic
+from proxy.origins import counted
 
 
 def written(export: Export, encode: Callable[[object], str], *, traffic: bool = False) -> Iterator[str]:
@@ -25,12 +26,10 @@ def counts(export: Export) -> Iterator[dict[str, Any]]:
     """The counts of all Messages requests, those of the chosen time and model; an hour at a time. Raises StoreError."""
     if export.store is None:
         return
-    since, model = (export.chosen.since or "")[:13], export.chosen.model
-    for hour in export.store.rows("select distinct hour from traffic where hour >= ? order by hour", [since]):
-        sql = "select * from traffic where hour = :hour and (:model is null or model = :model)"
-        for row in export.store.rows(sql, hour | {"model": model}):
-            key = msgspec.to_builtins(msgspec.convert(row, Traffic))
-            if export.level != Level.FULL:
-                key["user"] = key["user"] and export.curtain.person(key["user"])
-                key |= {name: export.curtain.text(key[name]) for name in ("client", "entrypoint")}
-            yield {"demur": VERSION, "traffic": key, "n": row["n"]}
+    for one in counted(export.store, export.chosen.since, export.chosen.model):
+        key = msgspec.to_builtins(one.traffic)
+        if export.level != Level.FULL:
+            key["user"] = key["user"] and export.curtain.person(key["user"])
+            key |= {name: export.curtain.text(key[name]) for name in ("client", "entrypoint")}
+        told = {"imported": one.imported, "origin": one.origin, "source": one.source}
+        yield {"demur": VERSION, "traffic": key, "n": one.n, **told}

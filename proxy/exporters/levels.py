@@ -26,6 +26,7 @@ from msgspec import Struct, field
 from proxy.core.news import candidates
 from proxy.core.scrub import Scrubber
 from proxy.core.segment import key_of
+from proxy.reports import Report
 from schemas.labels import Label
 from schemas.records import Annotation, Attempt, Judgement, Located, Refusal, Rephrasing, Segment, Trial
 
@@ -43,7 +44,7 @@ _SHORT = 500
 _HASHED = ("session_id", "agent_id")
 _NAMING = ("x-claude-code-session-id", "x-claude-code-agent-id", "x-claude-code-parent-agent-id")
 """Headers whose values are hashed alike."""
-_TEXTS = ("client", "entrypoint", "project", "domain")
+_TEXTS = ("client", "entrypoint", "project", "branch", "domain")
 """Of a refusal: what others chose the words of."""
 
 
@@ -82,6 +83,7 @@ class Case(Struct, kw_only=True):
     trials: list[Trial] = field(default_factory=list)
     located: list[Located] = field(default_factory=list)
     witnesses: list[Witness] = field(default_factory=list)
+    reports: list[Report] = field(default_factory=list)
     fault: str | None = None
     """Why its request could not be read."""
 
@@ -183,6 +185,7 @@ def _belonging(case: Case, level: Level, curtain: Curtain) -> dict[str, Any]:
         "trials": [_why(one, curtain) for one in case.trials],
         "located": [_why(one, curtain) for one in case.located],
         "witnesses": msgspec.to_builtins(case.witnesses),
+        "reports": [_report(one, level, curtain) for one in case.reports],
     }
 
 
@@ -220,6 +223,12 @@ def _judgement(judgement: Judgement, level: Level, curtain: Curtain) -> dict[str
         "note": _text(judgement.note, level, curtain),
         "tags": [curtain.text(tag) for tag in judgement.tags],
     }
+
+
+def _report(report: Report, level: Level, curtain: Curtain) -> dict[str, Any]:
+    """An address may lead to whoever reported: it is withheld as a note is."""
+    told: dict[str, Any] = msgspec.to_builtins(report)
+    return told | {"url": _text(report.url, level, curtain), "shape": curtain.text(report.shape)}
 
 
 def around(case: Case, segments: Sequence[Segment]) -> list[Segment]:

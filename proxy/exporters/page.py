@@ -3,6 +3,7 @@
 The style is allowed by its hash, so that nothing that slipped into the page could bring another; what others wrote is escaped by jinja2.
 """
 
+import re
 from base64 import b64encode
 from collections.abc import Iterator
 from hashlib import sha256
@@ -12,6 +13,8 @@ from typing import Any
 from proxy.exporters.bars import HEIGHT, WIDTH, chart
 from proxy.exporters.export import Export
 from proxy.exporters.sheet import sheet
+
+_MOMENT = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(?:\.\d+)?Z")
 
 
 def written(export: Export) -> Iterator[str]:
@@ -31,5 +34,11 @@ def written(export: Export) -> Iterator[str]:
         level=str(export.level),
         chart=chart(export.counts()),
         size=(WIDTH, HEIGHT),
+        seconds=_seconds,
         sheets=lambda: map(sheet, export.incidents()),
     )
+
+
+def _seconds(at: str) -> str:
+    """A record's time without its milliseconds, as people write it; what is no such time stays as it is."""
+    return f"{at[:10]} {at[11:19]}" if _MOMENT.fullmatch(at) else at

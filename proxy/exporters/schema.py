@@ -8,6 +8,7 @@ from typing import Any
 import msgspec
 
 from proxy.exporters.levels import IDS, VERSION, Level, Witness
+from proxy.reports import Report
 from schemas import records
 
 DRAFT = "https://json-schema.org/draft/2020-12/schema"
@@ -21,7 +22,10 @@ _PARTS: dict[str, type[msgspec.Struct]] = {
     "trials": records.Trial,
     "located": records.Located,
     "witnesses": Witness,
+    "reports": Report,
 }
+_TOLD = {"segments": "MappedSegment", "rephrasings": "RephrasingSizes", "reports": "ToldReport"}
+"""What of these is told below ``full``."""
 
 
 def schema() -> dict[str, Any]:
@@ -30,8 +34,9 @@ def schema() -> dict[str, Any]:
     for name in ("Refusal", *(part.__name__ for part in _PARTS.values())):
         defs[name]["required"] = list(defs[name]["properties"])  # an export leaves nothing out
     defs |= {"MappedSegment": _without(defs["Segment"], "content"), "RephrasingSizes": _sizes()}
+    defs["ToldReport"] = _withheld(defs["Report"], "url")
     lists = {name: _list(part.__name__) for name, part in _PARTS.items()}
-    told = lists | {"segments": _list("MappedSegment"), "rephrasings": _list("RephrasingSizes")}
+    told = lists | {name: _list(part) for name, part in _TOLD.items()}
     refusal = defs["Refusal"]["properties"]
     defs["Ids"] = _line(Level.IDS, {name: refusal[name] for name in IDS})
     defs["Metadata"] = _line(Level.METADATA, refusal | told)
@@ -41,8 +46,8 @@ def schema() -> dict[str, Any]:
         "title": "Count",
         "description": "How many Messages requests of one hour agree in these; only with --traffic.",
         "type": "object",
-        "properties": {"demur": {"const": VERSION}, "traffic": {"$ref": "#/$defs/Traffic"}, "n": {"type": "integer"}},
-        "required": ["demur", "traffic", "n"],
+        "properties": _COUNT,
+        "required": list(_COUNT),
     }
     lines = [{"$ref": f"#/$defs/{name}"} for name in ("Ids", "Metadata", "Excerpts", "Full", "Count")]
     return {"$schema": DRAFT, "title": "A line of demur export", "oneOf": lines, "$defs": dict(sorted(defs.items()))}
@@ -64,6 +69,11 @@ def _without(definition: dict[str, Any], name: str) -> dict[str, Any]:
     return definition | {"title": "MappedSegment", "properties": properties, "required": list(properties)}
 
 
+def _withheld(definition: dict[str, Any], name: str) -> dict[str, Any]:
+    """With a text that is null where it is withheld."""
+    return definition | {"title": "ToldReport", "properties": definition["properties"] | {name: _TEXT}}
+
+
 def _sizes() -> dict[str, Any]:
     properties = {"n": {"type": "integer"}, "strategy": {"type": "string"}}
     properties |= {name: {"type": "integer"} for name in ("original_bytes", "sent_bytes")}
@@ -82,6 +92,17 @@ def _list(name: str) -> dict[str, Any]:
 
 
 _TEXT = {"anyOf": [{"type": "string"}, {"type": "null"}]}
+_COUNT: dict[str, Any] = {
+    "demur": {"const": VERSION},
+    "traffic": {"$ref": "#/$defs/Traffic"},
+    "n": {"type": "integer"},
+    "imported": {"type": "boolean", "description": "Whether a file told of them, and no demur saw them."},
+    "origin": {"type": "string", "description": "Who counted: of one origin and key the larger count holds both."},
+    "source": {
+        "type": "string",
+        "description": "The importer that told of them; empty where it is not known, or none did.",
+    },
+}
 _BASE64 = {"type": "string", "contentEncoding": "base64"}
 _EXCERPT: dict[str, Any] = {
     "type": "object",

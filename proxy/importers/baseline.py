@@ -14,6 +14,7 @@ from proxy.core.context import fingerprint
 from proxy.core.identities import Identities
 from proxy.core.passed import MAIN, Passed
 from proxy.core.redact import Redactor
+from proxy.core.stamps import stamp
 from schemas.records import Accepted
 
 KEPT = 1000
@@ -86,7 +87,7 @@ class Baseline:
         return Accepted(
             **names,
             role=which.role,
-            at=passed.at,
+            at=stamp(passed.at),
             client_version=passed.who.client_version,
             request_id=passed.request_id,
             asked=fingerprint(traces),

@@ -65,13 +65,15 @@ class Exchanges:
     def found(self, captured: Captured, line: int | None = None) -> Iterator[Found]:
         """What is kept of one: nothing where it is no Messages request, or was told before."""
         seed = captured.name or _seed(self._watcher.source, captured)
-        if seed in self._seen or (exchange := self._exchange(captured, seed)) is None:
-            return
-        self._seen.add(seed)
-        if captured.answer is None:
-            yield Trouble(line, _NO_ANSWER)
+        if seed in self._seen:
             return
         try:
+            if (exchange := self._exchange(captured, seed)) is None:
+                return
+            self._seen.add(seed)
+            if captured.answer is None:
+                yield Trouble(line, _NO_ANSWER)
+                return
             entries = list(_entries(exchange, captured, captured.answer))
         except Exception as error:  # noqa: BLE001 - the rest of the file is read all the same
             yield Trouble(line, f"an exchange could not be read ({type(error).__name__})")
@@ -94,6 +96,11 @@ class Exchanges:
 
 def pairs(headers: object) -> Headers:
     """A head that a capture stores as an object, or as a list of ``{"name": ..., "value": ...}``, whose bodies are decoded."""
+    return tuple((name, value) for name, value in all_pairs(headers) if name.lower() not in _FRAMING)
+
+
+def all_pairs(headers: object) -> Headers:
+    """Likewise, with what it says of the encoded bodies."""
     if isinstance(headers, Mapping):
         found: Iterable[tuple[Any, Any]] = headers.items()
     else:
@@ -101,8 +108,7 @@ def pairs(headers: object) -> Headers:
         found = [(field.get("name"), field.get("value")) for field in fields if isinstance(field, dict)]
     several = [(name, one) for name, value in found for one in (value if isinstance(value, list) else [value])]
     raw = [(name, value) for name, value in several if isinstance(name, str) and isinstance(value, str)]
-    coded = [(name.encode("latin-1", "replace"), value.encode("latin-1", "replace")) for name, value in raw]
-    return tuple((name, value) for name, value in coded if name.lower() not in _FRAMING)
+    return tuple((name.encode("latin-1", "replace"), value.encode("latin-1", "replace")) for name, value in raw)
 
 
 def answered(headers: object) -> Headers:

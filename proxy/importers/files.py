@@ -1,5 +1,7 @@
 """The files that paths name: folders with all that is in them, ``-`` for what comes in by itself, what is compressed as what it holds.
 
+What begins with the mark of UTF-16 is read as the UTF-8 that it would be: PowerShell writes so what it redirects.
+
 A folder is walked once, whatever links lead back into it. What is compressed is decompressed as it is read, and no further than a file of
 text can have been compressed: a bomb ends in an OSError. Nothing is ever read whole.
 """
@@ -7,9 +9,11 @@ text can have been compressed: a bomb ends in an OSError. Nothing is ever read w
 import gzip
 import io
 import os
+import re
 import stat
 import sys
 import zlib
+from codecs import BOM_UTF16_BE, BOM_UTF16_LE, getincrementaldecoder
 from collections.abc import Buffer, Callable, Iterable, Iterator
 from contextlib import contextmanager
 from hashlib import blake2b
@@ -30,6 +34,8 @@ WINDOW = 1 << 27
 _PIECE = 1 << 20
 _ZSTD_STEP = 1 << 10
 """Bytes that are decompressed at once: 4 of them may become 128 kB."""
+_UTF16 = re.compile(BOM_UTF16_LE + rb"[^\0]\0|" + BOM_UTF16_BE + rb"\0[^\0]", re.DOTALL)
+"""The mark, and a character as JSON begins with."""
 _MAGIC = {b"\x1f\x8b": "gzip", b"\x28\xb5\x2f\xfd": "zstd"}
 
 type Buffered = io.BufferedReader[Any]
@@ -47,6 +53,8 @@ class File(NamedTuple):
     size: int = 0
     mtime: int = 0
     """In nanoseconds since 1970."""
+    ctime: int = 0
+    """When it or what is known of it (who may read it) was changed last, likewise."""
     stream: bool = False
     """It has no size, and can be read only once."""
 
@@ -85,7 +93,7 @@ def _below(path: str, seen: set[tuple[int, int]], *, named: bool) -> Iterator[Fi
         for inner in inside:
             yield from _below(inner, seen, named=False)
     elif stat.S_ISREG(found.st_mode):
-        yield File(path, named, found.st_size, found.st_mtime_ns)
+        yield File(path, named, found.st_size, found.st_mtime_ns, found.st_ctime_ns)
     elif named:
         yield File(path, stream=True)
 
@@ -130,8 +138,11 @@ def _open(raw: "_Counted | _Stream") -> Opened:
     start = plain.peek(4)[:4]
     kind = next((kind for magic, kind in _MAGIC.items() if start.startswith(magic)), None)
     file: Buffered = plain if kind is None else io.BufferedReader(_Decompressed(kind, plain, raw), _PIECE)
+    wide = _UTF16.match(file.peek(4)) is not None
+    if wide:
+        file = io.BufferedReader(_Narrow(file), _PIECE)
     head = _head(file)
-    if kind is None and plain.seekable():
+    if kind is None and not wide and plain.seekable():
         plain.seek(0)
     else:
         file = io.BufferedReader(_Behind(head, file), _PIECE)
@@ -186,6 +197,9 @@ class _Pieces(io.RawIOBase):
 
 class _Stream(_Pieces):
     """What comes in by itself, hashed as it comes."""
+
+    _own = False
+    """Where it cannot be opened, there is nothing to close."""
 
     def __init__(self, name: str, progress: Progress) -> None:
         file = sys.stdin.buffer if name == STDIN else Path(name).open("rb")  # noqa: SIM115 - ``close`` does
@@ -262,6 +276,20 @@ class _Zstd:
             if self._frame.eof:
                 self._held, self._started = self._frame.unused_data, False
                 self._frame = zstandard.ZstdDecompressor(max_window_size=WINDOW).decompressobj()
+        given, self._given = self._given[:most], self._given[most:]
+        return given
+
+
+class _Narrow(_Pieces):
+    """Text in UTF-16, as UTF-8."""
+
+    def __init__(self, file: Buffered) -> None:
+        self._file, self._given = file, b""
+        self._decoder = getincrementaldecoder("utf-16")("replace")
+
+    def take(self, most: int) -> bytes:
+        while not self._given and (data := self._file.read1(_PIECE)):
+            self._given = self._decoder.decode(data).encode("utf-8", "replace")
         given, self._given = self._given[:most], self._given[most:]
         return given
 

@@ -1,21 +1,27 @@
 """HAR files (HTTP Archive 1.2), as browsers, mitmproxy, Proxyman and Charles write them.
 
 Bodies are decoded there, whatever their heads say of an encoding; what is not text stands in base64. Firefox and Chrome leave out bodies that
-they no longer have, and a HAR without content has none at all. ``startedDateTime`` is when the request began, ``time`` how long all took, in
+they no longer have, and a HAR without content has none at all. Some tools keep what was sent as it was, compressed or in chunks (RFC 9112, 7.1): what is text
+begins like text, so that such bodies are known by how they begin. ``startedDateTime`` is when the request began, ``time`` how long all took, in
 milliseconds. Read after the format's description; the samples of the tests are written by mitmproxy's exporter and by hand.
 """
 
 import binascii
+import re
 from base64 import b64decode
 from collections.abc import Iterator
 from typing import BinaryIO
 
+from proxy.core.headers import Headers
 from proxy.importers import moments
 from proxy.importers.documents import Json, items, number, table, text, whole
-from proxy.importers.exchanged import Captured, Exchanges, answered, pairs
+from proxy.importers.exchanged import Captured, Exchanges, all_pairs, answered, pairs
 from proxy.importers.opening import member, opening
 from proxy.importers.source import Found, Origin, Trouble
 
+_MAGIC = {b"\x1f\x8b": b"gzip", b"\x28\xb5\x2f\xfd": b"zstd"}
+_TEXT = re.compile(rb"[\s{\[:<A-Za-z\xef]")
+_CHUNK = re.compile(rb"([0-9a-fA-F]{1,8})(?:;[^\r\n]{0,200})?\r\n")
 _MEMBERS = frozenset({"version", "creator", "browser", "pages", "entries"})
 
 
@@ -46,6 +52,7 @@ def _captured(entry: Json, late: float) -> Captured:
     began = moments.seconds(entry.get("startedDateTime")) or late
     took = number(entry.get("time"))
     status = number(response.get("status")) or 0
+    answer = _body(table(response.get("content"))) if status else b""
     return Captured(
         began=began,
         ended=None if took is None or took < 0 else began + took / 1000,
@@ -54,8 +61,8 @@ def _captured(entry: Json, late: float) -> Captured:
         asked=pairs(request.get("headers")),
         request=_sent(table(request.get("postData"))),
         status=status,
-        told=answered(response.get("headers")),
-        answer=_body(table(response.get("content"))) if status else b"",
+        told=answered(response.get("headers")) + _coding(answer, response.get("headers")),
+        answer=answer,
         whole=bool(status) and not text(response.get("_error")),
     )
 
@@ -71,8 +78,27 @@ def _body(content: Json) -> bytes | None:
     if not isinstance(said, str):
         return b"" if number(content.get("size")) == 0 and "size" in content and not content.get("mimeType") else None
     if content.get("encoding") != "base64":
-        return said.encode("utf-8", "replace")
+        return _joined(said.encode("utf-8", "replace"))
     try:
-        return b64decode(said)
+        return _joined(b64decode(said))
     except (binascii.Error, ValueError):
         return None
+
+
+def _joined(body: bytes) -> bytes:
+    """A body without the framing of its chunks, where it has any; of one that is cut, as much as there is."""
+    parts, at = list[bytes](), 0
+    while size := _CHUNK.match(body, at):
+        length = int(size[1], 16)
+        parts.append(body[size.end() : size.end() + length])
+        at = size.end() + length + 2
+    return b"".join(parts) if parts else body
+
+
+def _coding(body: bytes | None, headers: object) -> Headers:
+    """What the head says of a body's compression, where that is still so."""
+    start = (body or b"")[:4]
+    found = next((coding for magic, coding in _MAGIC.items() if start.startswith(magic)), None)
+    if found is None and start and not _TEXT.match(start):
+        found = next((value for name, value in all_pairs(headers) if name.lower() == b"content-encoding"), None)
+    return () if found is None else ((b"content-encoding", found),)

@@ -44,6 +44,7 @@ class Line(Struct, kw_only=True, rename="camel"):
     version: str | None = None
     entrypoint: str | None = None
     cwd: str | None = None
+    git_branch: str | None = None
     request_id: str | None = None
     message: Said | None = None
     content: Raw = NOTHING
@@ -56,8 +57,14 @@ class Line(Struct, kw_only=True, rename="camel"):
     refused_message_id: str | None = None
     refusing_model: str | None = None
     forked_from: Raw = NOTHING
+    """Of a copy out of another session: that session, and the line there."""
     params: Raw = NOTHING
     """Of an ``api-request`` (2.1.330): what was asked for, its ``model`` among it."""
+
+    @property
+    def original_uuid(self) -> str | None:
+        """Its own; of a copy that of the line that it was copied from."""
+        return text(parse(bytes(self.forked_from)).get("messageUuid")) if self.forked_from else self.uuid
 
 
 _LINE = msgspec.json.Decoder(Line)
@@ -137,11 +144,38 @@ def types(raw: Raw) -> list[str]:
         return [text(table(block).get("type")) or "" for block in content] if isinstance(content, list) else []
 
 
+def marks(raw: Raw) -> tuple[int, ...]:
+    """A number for what each block of a content says, by which it is known again in this process; none where the blocks cannot be told apart."""
+    data = bytes(raw)
+    if data[:1] == b'"':
+        return (hash(data),)
+    try:
+        return tuple(map(_said_in, _BLOCKS.decode(data)))
+    except (msgspec.MsgspecError, UnicodeError):
+        return ()
+
+
 class _Type(Struct):
     type: str = ""
 
 
+class _Block(Struct):
+    """What a block says is in one of these, the id of its call left out."""
+
+    type: str = ""
+    text: Raw = NOTHING
+    content: Raw = NOTHING
+    source: Raw = NOTHING
+
+
 _TYPES = msgspec.json.Decoder(list[_Type])
+_BLOCKS = msgspec.json.Decoder(list[_Block])
+
+
+def _said_in(block: _Block) -> int:
+    if block.type == "text":
+        return hash(bytes(block.text))
+    return hash((block.type, bytes(block.content), bytes(block.source)))
 
 
 def _lenient(raw: Raw) -> Any:

@@ -6,7 +6,7 @@ which model the client turned, a note with which it asked the same model once mo
 certain order, so the last ``OPEN`` requests stay open; then a request is *settled*: counted, and recorded where it was declined.
 """
 
-from collections import Counter, OrderedDict
+from collections import OrderedDict, defaultdict
 from collections.abc import Iterator
 
 from msgspec.structs import replace
@@ -14,10 +14,12 @@ from msgspec.structs import replace
 from proxy.core.message import parse
 from proxy.importers import wording
 from proxy.importers.line import Line, texts
+from proxy.importers.named import hashed
 from proxy.importers.sides import Side, side
 from proxy.importers.source import Origin
+from proxy.importers.standing import Standing
 from proxy.importers.told import Asker, Told, same_model
-from proxy.importers.turns import Thread, Turn, Turns, is_note
+from proxy.importers.turns import Place, Thread, Turns, is_note
 from schemas.labels import Role
 from schemas.records import Entry, Traffic
 from schemas.wire import Message
@@ -27,6 +29,8 @@ OPEN = 64
 KNOWN = 500_000
 """Settled requests whose names are remembered, so that none is counted twice."""
 SYNTHETIC = "<synthetic>"
+DETACHED = "HEAD"
+"""What the client writes where there is no branch."""
 
 
 class Requests:
@@ -34,12 +38,14 @@ class Requests:
 
     def __init__(self, source: str, origin: Origin) -> None:
         self.turns = Turns()
-        self.traffic: Counter[Traffic] = Counter()
+        self.traffic: defaultdict[Traffic, list[int]] = defaultdict(list)
+        """The settled ones, by name."""
         self._source, self._origin = source, origin
         self._open: OrderedDict[int, Told] = OrderedDict()
         self._names: dict[str, Told] = {}
         """Request ids, message ids and lines of the open ones."""
         self._settled: dict[int, None] = {}
+        self._standing = Standing(whole=source == "transcript")
         self._last: dict[str, Told] = {}
         """By conversation: the declined request that the client is about to ask again, or another model."""
 
@@ -86,7 +92,7 @@ class Requests:
         if told is None:
             if self._was_settled(line.request_id or line.message.id or line.uuid):
                 return
-            told = self._begin(line, line.message.id, at, (place.asked, place.n))
+            told = self._begin(line, line.message.id, at, place)
             self._follow(told, thread, line.message.model)
         if told.message.id is not None and told.message.id != line.message.id:
             return  # the same request, but another answer: a copy
@@ -108,11 +114,11 @@ class Requests:
         request_id = line.request_id or wording.request_id(said)
         if not structured and finding is None and not request_id and line.api_error_status is None:
             return
-        told = self._find(request_id, line.refused_message_id) or self._stopped(line)
+        told = self._find(request_id or line.uuid, line.refused_message_id) or self._stopped(line, request_id)
         if told is None:
             if self._was_settled(request_id or line.refused_message_id or line.uuid):
                 return
-            told = self._begin(line, line.refused_message_id, at, (thread.here.turn, thread.here.n), request_id)
+            told = self._begin(line, line.refused_message_id, at, thread.asking(), request_id)
             model = line.refusing_model or (finding and finding.model) or wording.named(said)
             self._follow(told, thread, model)
             told.model = model or told.model or thread.asked_at(line.timestamp)
@@ -134,7 +140,7 @@ class Requests:
         if told is None:
             if self._was_settled(line.request_id or line.uuid):
                 return
-            told = self._begin(line, None, at, (thread.here.turn, thread.here.n))
+            told = self._begin(line, None, at, thread.asking())
             told.model = line.original_model
             self._follow(told, thread, line.original_model)
         self._name(told, line)
@@ -152,7 +158,7 @@ class Requests:
         if told is None:
             if not line.refused_message_id or self._was_settled(line.refused_message_id):
                 return
-            told = self._begin(line, line.refused_message_id, at, (thread.here.turn, thread.here.n))
+            told = self._begin(line, line.refused_message_id, at, thread.asking())
             told.model = thread.asked_at(line.timestamp)
         told.declined = told.declined or f"{self._source}.refused_message_id"
         told.going_on = told.going_on or told.asked_model or "the same"
@@ -164,13 +170,13 @@ class Requests:
         """A request that the client made by itself; what was asked in it is not known."""
         name = beside.request_id or line.uuid
         if self._find(beside.request_id) is None and not self._was_settled(name):
-            told = self._begin(line, None, at, (Turn(), thread.here.n), beside.request_id)
+            told = self._begin(line, None, at, thread.aside(), beside.request_id)
             told.request_id = beside.request_id
             told.model, told.finding, told.failed = beside.finding.model, beside.finding, True
             told.who = replace(told.who, role=beside.role)
 
     def _begin(
-        self, line: Line, message_id: str | None, at: float, asked: tuple[Turn, int], request_id: str | None = None
+        self, line: Line, message_id: str | None, at: float, place: Place, request_id: str | None = None
     ) -> Told:
         request_id = request_id or line.request_id
         sidechain = bool(line.is_sidechain or line.agent_id)
@@ -181,20 +187,20 @@ class Requests:
             version=line.version,
             entrypoint=line.entrypoint,
             cwd=line.cwd,
+            branch=None if line.git_branch == DETACHED else line.git_branch or None,
         )
-        key = request_id or message_id or line.uuid or f"{line.session_id} {at}"
+        key = request_id or message_id or line.original_uuid or f"{line.session_id} {at}"
         message = Message(where=f"{self._source}.message")
         told = Told(
             key=key,
             at=at,
             who=who,
             message=message,
-            turn=asked[0],
-            n=asked[1],
+            turn=place.asked,
+            thread=place.thread,
             request_id=request_id,
             message_id=message_id,
         )
-        told.counted = not line.forked_from
         self._open[id(told)] = told
         self._name(told, line)
         return told
@@ -214,15 +220,17 @@ class Requests:
     def _declined(self, told: Told) -> None:
         """Keeps what was asked, while its texts are there."""
         if told.parts is None:
-            told.parts, told.asked = self.turns.split(told.turn, self._origin.redactor)
+            told.parts, told.asked, told.keys = self.turns.split(told.turn, self._origin.redactor)
 
     def _find(self, *names: str | None) -> Told | None:
         return next((told for name in names if name and (told := self._names.get(name))), None)
 
-    def _stopped(self, line: Line) -> Told | None:
-        """The answer that an error directly follows, where nothing says that it had ended."""
+    def _stopped(self, line: Line, request_id: str | None) -> Told | None:
+        """The answer that an error directly follows, where nothing says that it had ended, or that it was another request's."""
         told = self._names.get(line.parent_uuid or "")
-        return told if told and told.message.stop_reason in (None, "refusal") else None
+        if told is None or told.failed or told.message.stop_reason not in (None, "refusal"):
+            return None
+        return told if None in (request_id, told.request_id) or request_id == told.request_id else None
 
     def _name(self, told: Told, line: Line) -> None:
         """What further lines may call it by."""
@@ -238,14 +246,15 @@ class Requests:
 
     def _settle(self) -> Iterator[Entry]:
         _, told = self._open.popitem(last=False)
-        if told.counted:
-            self.traffic[told.traffic()] += 1
+        self.traffic[told.traffic()].append(hashed(self._source, told.key))
+        self._standing.take(told)
         if (entry := told.entry(self._source, self._origin)) is not None:
             yield entry
         told.parts = None
         for name in told.names:
             if self._names.get(name) is told:
                 del self._names[name]
-        self._settled |= dict.fromkeys(hash(name) for name in (told.request_id, told.message_id, told.key) if name)
+        names = (told.request_id, told.message_id, told.key, *(told.names if told.failed else ()))
+        self._settled |= dict.fromkeys(hash(name) for name in names if name)
         while len(self._settled) > KNOWN:
             del self._settled[next(iter(self._settled))]

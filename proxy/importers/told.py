@@ -3,6 +3,7 @@
 from msgspec import Struct, field
 from msgspec.structs import replace
 
+from proxy.core import incident
 from proxy.core.context import Split, without_content
 from proxy.core.detect import Verdict, answerer, detect, result
 from proxy.core.message import read_body
@@ -10,6 +11,7 @@ from proxy.core.redact import Redactor
 from proxy.core.stamps import stamp
 from proxy.importers.line import Line, Said, types
 from proxy.importers.source import Origin, identify
+from proxy.importers.standing import Since
 from proxy.importers.turns import Turn
 from proxy.importers.wording import Finding
 from schemas.labels import Kind, Outcome, Result, Role, Stage
@@ -29,6 +31,7 @@ class Asker(Struct, frozen=True, kw_only=True):
     version: str | None
     entrypoint: str | None
     cwd: str | None
+    branch: str | None
 
 
 class Told(Struct, kw_only=True):
@@ -41,8 +44,8 @@ class Told(Struct, kw_only=True):
     who: Asker
     turn: Turn
     """What the user had said last."""
-    n: int
-    """Which prompt of its conversation it follows."""
+    thread: str = ""
+    """Its conversation: its name in this file."""
     request_id: str | None = None
     message_id: str | None = None
     model: str | None = None
@@ -67,11 +70,13 @@ class Told(Struct, kw_only=True):
     """The request that the client made because this one was declined."""
     parts: Split | None = None
     """The segments of the turn; of a declined request only."""
+    keys: list[str] = field(default_factory=list)
+    """Of each of these, by which it is told on what line it stood."""
     asked: str | None = None
+    since: Since = Since()
+    """What it is beside the last accepted one; of a declined request only."""
     names: set[str] = field(default_factory=set)
     """What lines may call it by."""
-    counted: bool = True
-    """Whether it is no copy out of another session."""
 
     def answer(self, line: Line) -> None:
         """One more line of its answer."""
@@ -238,7 +243,7 @@ class Told(Struct, kw_only=True):
         category, explanation = verdict.category, verdict.explanation
         if (again := self.next) is not None and again.retry_of is self:
             category, explanation = category or again.message.category, explanation or again.message.explanation
-        who, usage = self.who, self._usage().usage
+        who, usage, good = self.who, self._usage().usage, self.since.good
         return Refusal(
             id=identify(self.at, source, self.key),
             at=stamp(self.at),
@@ -260,13 +265,20 @@ class Told(Struct, kw_only=True):
             client_version=clean(who.version),
             entrypoint=clean(who.entrypoint),
             project=clean(project(who.cwd)),
+            branch=clean(who.branch),
             input_tokens=usage.input_tokens,
             output_tokens=usage.output_tokens,
             cache_read_tokens=usage.cache_read_tokens,
             cache_write_tokens=usage.cache_write_tokens,
             asked=self.asked,
-            fingerprint=self.asked,
-            turn=self.n or None,
+            fingerprint=(self.parts and incident.fingerprint(self.parts.segments)) or self.asked,
+            turn=self.turn.n or None,
+            history=self.since.history,
+            accepted_at=good and good.at,
+            accepted_model=clean(good and good.model),
+            accepted_version=clean(good and good.version),
+            accepted_request_id=clean(good and good.request_id),
+            accepted_turn=self.since.good_turn,
             exact=None,
         )
 

@@ -16,6 +16,7 @@ from typing import BinaryIO
 
 from proxy.importers.line import Line, read_line
 from proxy.importers.lines import Cut, lines
+from proxy.importers.named import named
 from proxy.importers.requests import Requests
 from proxy.importers.source import Found, Origin, Trouble
 from schemas.records import Entry
@@ -78,7 +79,7 @@ def read(name: str, file: BinaryIO, origin: Origin, parse: Callable[[bytes], Lin
 def _rest(requests: Requests) -> Iterator[Entry]:
     yield from requests.rest()
     if requests.traffic:
-        yield Entry(traffic=list(requests.traffic.items()))
+        yield named(requests.traffic)
 
 
 class Clock:

@@ -27,12 +27,17 @@ def _lines(made: Pack) -> Iterator[str]:
     yield ""
     yield "3. Summary"
     yield from mail.block(facts.summary(made))
+    yield from mail.block(facts.machine(made))
     yield ""
     yield "4. The requests, in order of time (UTC)"
     yield from _table(made)
-    for n, one in enumerate(made.events, start=1):
+    if common := facts.shared(made):
         yield ""
-        yield f"5.{n}. {one.request_id or 'Request of ' + one.at}"
+        yield "5. The same for each of them"
+        yield from mail.block(iter(common))
+    for n, one in enumerate(facts.told(made), start=1):
+        yield ""
+        yield f"5.{n}. {one.event.request_id or 'Request of ' + one.event.at}"
         yield from mail.event(one)
     if made.pairs:
         yield ""

@@ -1,7 +1,9 @@
 """The facts of a report as titled lines, which every shape shares. What is not known is left out."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from typing import NamedTuple
 
+from proxy.core.repeats import TINY, Repeats
 from proxy.report.pack import Candidate, Event, Pack
 
 type Fact = tuple[str, str]
@@ -20,38 +22,58 @@ STAGES = {"before_output": "before any output", "mid_stream": "mid-stream, after
 VERDICTS = {"false_positive": "false positive", "correct": "correct", "unsure": "unsure", "unknown": "not judged"}
 
 
+_DOUBTFUL = frozenset({"unclassified", "soft_refusal"})
+"""Kinds that may be no refusal."""
+
+
 def title(made: Pack) -> str:
     """Of class and category alone: no word of the conversation, none of the person's."""
-    return f"Request declined by the API's safeguards: {'; '.join(made.classes)}"
+    was = "declined" if is_sure(made) else "that may have been declined"
+    return f"Request {was} by the API's safeguards: {'; '.join(made.classes)}"
+
+
+def is_sure(made: Pack) -> bool:
+    """Whether each of them was declined by the API."""
+    return not any(event.kind in _DOUBTFUL for event in made.events)
 
 
 def summary(made: Pack) -> Iterator[Fact]:
     """What holds for all of them."""
     counted = made.repeats
-    yield (
-        "Refusals",
-        f"{counted.refusals}, in {_count(counted.incidents, 'incident')} and {_count(counted.sessions, 'session')}",
-    )
+    yield "Refusals", f"{counted.refusals}, in {_count(counted.incidents, 'incident')}{_sessions(counted)}"
     yield "Class", "; ".join(made.classes)
     yield "First and last", counted.first_at + ("" if counted.first_at == counted.last_at else f" to {counted.last_at}")
     if made.level == "ids":
         return
-    yield (
-        "Distinct contents",
-        f"{counted.contents}; {counted.resends} said what an earlier one had said, or added nothing",
-    )
+    yield from _repeats(counted)
     if made.poisoned:
         yield (
-            "Declined whatever was said",
-            f"a text no longer than a greeting was declined too: {', '.join(made.poisoned)}",
+            "Short text declined",
+            f"after something else had been declined, a text of at most {TINY} tokens was declined too: {', '.join(made.poisoned)}",
         )
+    if not made.exemption and any(event.category == "cyber" for event in made.events):
+        yield "Exemption", "none that its owner names"
     if made.exemption:
         despite = sum(event.despite_exemption for event in made.events)
         yield (
             "Exemption",
             f"Cyber Verification Program, approved on {made.exemption} (as its owner says); {despite} declined despite it",
         )
+    if len(made.events) > 1 and (tokens := _tokens(made.events)):
+        known = sum(bool(_tokens([event])) for event in made.events)
+        told = "" if known == len(made.events) else f" (it is known of {known} of {len(made.events)})"
+        yield "Cost in tokens, of all", tokens + told
     yield "Verdict of the person", verdicts(made)
+
+
+def machine(made: Pack) -> Iterator[Fact]:
+    """Where the requests were made, and the report, which need not be the same."""
+    if made.platform:
+        yield "Platform", made.platform
+    if made.system:
+        yield "Operating system", f"{made.system} (of the machine that this report was made on)"
+    if made.terminal:
+        yield "Terminal", made.terminal
 
 
 def verdicts(made: Pack) -> str:
@@ -80,9 +102,42 @@ def facts(event: Event) -> Iterator[Fact]:
     yield from _evidence(event)
 
 
-def explanation(event: Event) -> str:
-    """In the API's own words."""
-    return event.explanation or ""
+class Told(NamedTuple):
+    """What one refusal has of its own. What an earlier one said as well is named, not repeated."""
+
+    event: Event
+    head: str
+    """``Refusal 2 of 3``."""
+    facts: list[Fact]
+    explanation: str
+    candidates: str
+    """A line each; empty: none."""
+
+
+def shared(made: Pack) -> list[Fact]:
+    """What holds for each of several refusals word for word; nothing where there is one."""
+    first, *more = [list(facts(event)) for event in made.events]
+    return [fact for fact in first if all(fact in other for other in more)] if more else []
+
+
+def told(made: Pack) -> Iterator[Told]:
+    """Each refusal without what is ``shared``."""
+    common, said = set(shared(made)), dict[str, int]()
+    for n, event in enumerate(made.events, start=1):
+        own = [fact for fact in facts(event) if fact not in common]
+        new = "\n".join(candidates(event))
+        yield Told(
+            event,
+            f"Refusal {n} of {len(made.events)}",
+            own,
+            _once(said, event.explanation or "", n),
+            _once(said, new, n),
+        )
+
+
+def _once(said: dict[str, int], text: str, n: int) -> str:
+    first = said.setdefault(text, n) if text else n
+    return text if first == n else f"(as for refusal {first})"
 
 
 def candidate(one: Candidate) -> str:
@@ -109,6 +164,23 @@ def pairs(made: Pack) -> Iterator[Fact]:
                 [*(f"declined: {said}" for said in one.declined), *(f"accepted: {said}" for said in one.accepted)]
             ),
         )
+
+
+def _repeats(counted: Repeats) -> Iterator[Fact]:
+    unknown = f"of {counted.unknown} it is not known and counts as one"
+    if counted.refusals > 1:
+        told = f" ({unknown})" if counted.unknown else ""
+        yield "Distinct contents", f"{counted.contents}, by what was newest in each{told}"
+    if counted.refusals > 1 or counted.resends:
+        yield (
+            "Said before",
+            f"{counted.resends} said what an earlier one had said, or added nothing to what had been accepted",
+        )
+
+
+def _sessions(counted: Repeats) -> str:
+    named = f" and {_count(counted.sessions, 'session')}" if counted.sessions else ""
+    return named + (f" (of {counted.sessionless} the session is not known)" if counted.sessionless else "")
 
 
 def _model(event: Event) -> str:
@@ -144,13 +216,13 @@ def _course(event: Event) -> Iterator[Fact]:
 
 def _session(event: Event) -> Iterator[Fact]:
     if event.session:
-        turn = f", prompt {event.turn}" if event.turn else ""
+        turn = f", turn {event.turn}, counted by answers" if event.turn else ""
         yield "Session", event.session + turn + (f", agent {event.agent}" if event.agent else "")
     if event.history:
         yield "Beside the last accepted one", HISTORIES.get(event.history, event.history)
     if (event.incident_refusals or 1) > 1:
         span = f"{event.incident_first_at} to {event.incident_last_at}"
-        yield "Incident", f"{event.incident_refusals} refusals that followed from the same candidates, {span}"
+        yield "Incident", f"{event.incident_refusals} refusals with what had been new in the first of them, {span}"
     if event.last_accepted_at:
         told = (
             event.last_accepted_at,
@@ -158,7 +230,7 @@ def _session(event: Event) -> Iterator[Fact]:
             event.last_accepted_version,
             event.last_accepted_request_id,
         )
-        prompt = [f"prompt {event.last_accepted_turn}"] if event.last_accepted_turn else []
+        prompt = [f"turn {event.last_accepted_turn}"] if event.last_accepted_turn else []
         yield "Last accepted request", ", ".join(part for part in (*told, *prompt) if part)
     if event.tools_run:
         yield "Tools that had run", ", ".join(event.tools_run)
@@ -166,7 +238,9 @@ def _session(event: Event) -> Iterator[Fact]:
 
 def _evidence(event: Event) -> Iterator[Fact]:
     if event.segments:
-        yield "Request", f"{event.segments} segments, {event.request_bytes} bytes"
+        yield "Request", f"{_count(event.segments, 'segment')}, {event.request_bytes} bytes"
+    if event.known_parts:
+        yield "Known of the request", f"from a transcript: {_count(event.known_parts, 'part')}"
     if event.annotations:
         yield "Noticed (suggestions)", "; ".join(event.annotations)
     for one in event.again:
@@ -184,16 +258,22 @@ def _evidence(event: Event) -> Iterator[Fact]:
 
 
 def _cost(event: Event) -> Iterator[Fact]:
-    named = {
-        "in": event.input_tokens,
-        "read from cache": event.cache_read_tokens,
-        "written to cache": event.cache_write_tokens,
-        "lost with the cache": event.lost_tokens,
-    }
-    tokens = ", ".join(f"{n} {name}" for name, n in named.items() if n is not None)
-    if tokens:
+    if tokens := _tokens([event]):
         spent = f"; {event.ms / 1000:.1f} s in all" if event.ms is not None else ""
-        yield "Cost in tokens", f"{tokens}; {_count(event.attempts or 1, 'attempt')}{spent}"
+        sent = f"; {_count(event.attempts, 'attempt')}" if event.attempts else ""
+        yield "Cost in tokens", f"{tokens}{sent}{spent}"
+
+
+def _tokens(events: Sequence[Event]) -> str:
+    """What is known of them, added up."""
+    named = {
+        "in": "input_tokens",
+        "read from cache": "cache_read_tokens",
+        "written to cache": "cache_write_tokens",
+        "lost with the cache": "lost_tokens",
+    }
+    told = {name: [n for one in events if (n := getattr(one, field)) is not None] for name, field in named.items()}
+    return ", ".join(f"{sum(known)} {name}" for name, known in told.items() if known)
 
 
 def _count(n: int, noun: str) -> str:

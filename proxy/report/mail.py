@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 
 from proxy.report import facts
-from proxy.report.pack import Event, Pack
+from proxy.report.pack import Pack
 
 _TITLE = 30
 
@@ -26,19 +26,19 @@ def quoted(text: str) -> Iterator[str]:
     yield from (f"  | {line}".rstrip() for line in text.split("\n"))
 
 
-def event(one: Event) -> Iterator[str]:
+def event(one: facts.Told) -> Iterator[str]:
     """All of one refusal."""
-    yield from block(facts.facts(one))
+    yield from block(iter(one.facts))
     if one.explanation:
         yield "  In the API's own words:"
         yield from quoted(one.explanation)
-    if new := facts.candidates(one):
+    if one.candidates:
         yield "  New since the last accepted request (candidates, never the cause):"
-        yield from (f"    {line}" for line in new)
-    for note in one.notes:
+        yield from (f"    {line}" for line in one.candidates.split("\n"))
+    for note in one.event.notes:
         yield "  What the person says of it:"
         yield from quoted(note)
-    for chosen in one.excerpts:
+    for chosen in one.event.excerpts:
         yield f"  Segment {chosen.n} ({chosen.kind}), chosen by the person who reports:"
         yield from quoted(chosen.text)
 
@@ -46,12 +46,17 @@ def event(one: Event) -> Iterator[str]:
 def _lines(made: Pack) -> Iterator[str]:
     yield f"Subject: {facts.title(made)}"
     yield ""
-    yield "The API's safeguards declined requests of ours. These are the facts as they were recorded on our side."
+    yield f"The API's safeguards {'declined' if facts.is_sure(made) else 'may have declined'} requests of ours. These are the facts as they were recorded on our side."
     yield ""
     yield from block(facts.summary(made))
-    for n, one in enumerate(made.events, start=1):
+    yield from block(facts.machine(made))
+    if common := facts.shared(made):
         yield ""
-        yield f"Refusal {n} of {len(made.events)}"
+        yield "The same for each of them"
+        yield from block(iter(common))
+    for one in facts.told(made):
+        yield ""
+        yield one.head
         yield from event(one)
     for head, text in facts.pairs(made):
         yield ""

@@ -8,9 +8,12 @@ import re
 from collections.abc import Iterator
 
 from proxy.report import facts
-from proxy.report.pack import Event, Pack, judged_false
+from proxy.report.pack import Pack, judged_false
 
 YOURS = "(to be written by you"
+NOT_TOLD = "not told at the level ids"
+CLIENT = "claude-cli"
+"""As it calls itself: only its version is Claude Code's."""
 _TICKS = re.compile(r"`{3,}")
 
 
@@ -33,7 +36,7 @@ def fenced(text: str) -> str:
 
 def listed(told: Iterator[facts.Fact]) -> str:
     """``Title: text`` on a line each."""
-    return "\n".join(f"{title}: {text}" for title, text in told)
+    return "\n".join(f"{title}: {text}".replace("\n", "\n  ") for title, text in told)
 
 
 def _document(mark: str, made: Pack, parts: Iterator[tuple[str, str]]) -> str:
@@ -59,7 +62,7 @@ def _issue(made: Pack) -> Iterator[tuple[str, str]]:
     if last := _last_accepted(made):
         yield "Last Working Version", fenced(last)
     yield from _surroundings(made)
-    yield "Terminal/Shell", _terminal(made)
+    yield "Terminal/Shell", made.terminal or NOT_TOLD
     yield "Additional Information", _additional(made)
 
 
@@ -101,7 +104,7 @@ def _expected(made: Pack) -> str:
 
 
 def _explanations(made: Pack) -> str:
-    said = list(dict.fromkeys(facts.explanation(event) for event in made.events if event.explanation))
+    said = list(dict.fromkeys(event.explanation for event in made.events if event.explanation))
     return fenced("\n\n".join(said)) if said else ""
 
 
@@ -113,7 +116,7 @@ def _steps(made: Pack) -> str:
 
 
 def _reproducible(made: Pack) -> str:
-    again = [one for event in made.events for one in event.again]
+    again = [one for event in made.events for one in event.again if one.model == event.model]
     if not again:
         return "Haven't tried to reproduce"
     declined, answered = sum(one.declined for one in again), sum(one.answered for one in again)
@@ -142,44 +145,30 @@ def _last_accepted(made: Pack) -> str:
 
 
 def _surroundings(made: Pack) -> Iterator[tuple[str, str]]:
-    versions = list(dict.fromkeys(event.client_version for event in made.events if event.client_version))
+    versions = list(
+        dict.fromkeys(event.client_version for event in made.events if event.client_version and event.client == CLIENT)
+    )
     yield "Claude Code Version", fenced(", ".join(versions) or "not known")
-    yield "Platform", _platform(made)
+    yield "Platform", made.platform or NOT_TOLD
     if made.system:
         yield "Operating System", f"{made.system} (of the machine that this report was made on)"
 
 
-def _platform(made: Pack) -> str:
-    for event in made.events:
-        if (event.request_id or "").startswith("req_vrtx_"):
-            return "Google Vertex AI"
-        if "anthropic." in (event.model or ""):
-            return "AWS Bedrock"
-    return "Anthropic API"
-
-
-def _terminal(made: Pack) -> str:
-    if all((event.entrypoint or "").startswith("sdk") for event in made.events):
-        return "Non-interactive/CI environment"
-    return made.terminal or "Other"
-
-
 def _additional(made: Pack) -> str:
-    parts = [_event(event) for event in made.events]
-    parts += [f"The same content, {head}:\n\n{fenced(text)}" for head, text in facts.pairs(made)]
+    common = facts.shared(made)
+    parts = ["The same for each of them:\n\n" + fenced(listed(iter(common)))] if common else []
+    parts += [_event(one, alone=len(made.events) == 1) for one in facts.told(made)]
+    parts += ["The same content:\n\n" + fenced(f"{head}\n{text}") for head, text in facts.pairs(made)]
     if texts := _excerpts(made):
         parts.append(texts)
-    return "\n\n".join(
-        [*parts, "Made by demur from what it recorded on this machine. What was new is a candidate, never the cause."]
-    )
+    return "\n\n".join([*parts, "Made by demur from its records. What was new is a candidate, never the cause."])
 
 
-def _event(event: Event) -> str:
-    told = listed(facts.facts(event))
-    if new := facts.candidates(event):
-        told += "\nNew since the last accepted request (candidates, strongest first):\n" + "\n".join(
-            f"  {line}" for line in new
-        )
+def _event(one: facts.Told, *, alone: bool) -> str:
+    told = listed(iter(one.facts if alone else [("Refusal", one.head.removeprefix("Refusal ")), *one.facts]))
+    if one.candidates:
+        told += "\nNew since the last accepted request (candidates, never the cause):\n  "
+        told += one.candidates.replace("\n", "\n  ")
     return fenced(told)
 
 

@@ -1,6 +1,6 @@
 """What is known of this machine and of who works at it, so that it does not leave: nothing is sent for it, and what fails is left out.
 
-The name and address of git, the name of the account, the home folder, the name of the host, and the API's credentials of the environment.
+The name and address of git, the name of the account, the home folder, the name of the host, and the credentials of the environment.
 """
 
 import getpass
@@ -8,15 +8,20 @@ import os
 import platform
 import socket
 import subprocess
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import suppress
 from pathlib import Path
 from typing import NamedTuple
 
 from proxy.core.known import Known
+from proxy.core.passwords import looks_chosen
 
-CREDENTIALS = ("ANTHROPIC_API_KEY", "ANTHROPIC_AUTH_TOKEN", "CLAUDE_CODE_OAUTH_TOKEN")
+API = ("ANTHROPIC_API_KEY", "ANTHROPIC_AUTH_TOKEN", "CLAUDE_CODE_OAUTH_TOKEN")
 """Variables of the environment that hold secrets of the API."""
+CREDENTIALS = ("TOKEN", "SECRET", "PASSWORD", "PASSWD", "API_KEY", "APIKEY", "ACCESS_KEY", "PRIVATE_KEY")
+"""How the names of variables end that hold a secret, of whatever maker."""
+_LEAST = 8
+"""Characters of such a secret; a shorter one may be any word."""
 _WAIT = 3.0
 
 
@@ -39,7 +44,7 @@ def known(environment: Mapping[str, str] = os.environ) -> Known:
         emails=_told(git["user.email"], environment.get("EMAIL", "")),
         homes=_told(home, environment.get("HOME", ""), environment.get("USERPROFILE", "")),
         hosts=_told(host, host.partition(".")[0], environment.get("HOSTNAME", "")),
-        secrets=_told(*(environment.get(name, "") for name in CREDENTIALS)),
+        secrets=_told(*_credentials(environment)),
     )
 
 
@@ -50,6 +55,14 @@ def machine(environment: Mapping[str, str] = os.environ) -> Machine:
 
 def _told(*values: str) -> tuple[str, ...]:
     return tuple(dict.fromkeys(value.strip() for value in values if value.strip()))
+
+
+def _credentials(environment: Mapping[str, str]) -> Iterator[str]:
+    """The API's, and those of others whose value is no plain word, path or number."""
+    for name, value in environment.items():
+        told = len(value) >= _LEAST and looks_chosen(value) and not value.startswith("/") and not value.isdecimal()
+        if name in API or (told and name.upper().endswith(CREDENTIALS)):
+            yield value
 
 
 def _git(name: str) -> str:

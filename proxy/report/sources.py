@@ -4,14 +4,15 @@ import json
 from collections.abc import Sequence
 from typing import Any
 
-from msgspec import Struct
+from msgspec import Struct, field
 
 from proxy.core.known import Known
-from proxy.core.repeats import is_tiny
+from proxy.core.repeats import Newest, newest, tiny
 from proxy.core.scrub import Scrubber
 from proxy.dossier import Dossier, dossier
 from proxy.elsewhere import Pair, pairs
-from proxy.report.pack import Excerpt, Extra, Level, Pack, known_ids, pack
+from proxy.report.pack import Excerpt, Extra, Level, Pack
+from proxy.report.packing import known_ids, pack
 from proxy.report.personal import Machine
 from proxy.statistics import Scope
 from proxy.store import Store, StoreError
@@ -26,9 +27,11 @@ class Sources(Struct, kw_only=True):
     extras: dict[str, Extra]
     pairs: list[Pair]
     poisoned: list[str]
-    """Request ids, or times, of refusals of their incidents that had no more than a greeting, in a conversation under way."""
+    """As in ``Pack``, of all refusals of their incidents."""
     texts: list[str]
     """Of all segments of the requests of which an excerpt was chosen: what is secret in them is to be known."""
+    said: Newest = field(default_factory=dict)
+    """What was newest in each."""
 
     @property
     def known(self) -> Known:
@@ -72,7 +75,10 @@ def sources(
     found = (
         [pair for pair in pairs(store, Scope()) if any(one.id in names for one in pair.declined)] if with_pairs else []
     )
-    return Sources(dossiers=dossiers, extras=extras, pairs=found, poisoned=_poisoned(store, dossiers), texts=texts)
+    members = list({one.id: one for told in dossiers for one in (*told.incident, told.refusal)}.values())
+    said = newest(members, {one.id: store.segments(one.id) for one in members})
+    poisoned = [one.request_id or one.at for one in tiny(members, said)]
+    return Sources(dossiers=dossiers, extras=extras, pairs=found, poisoned=poisoned, texts=texts, said=said)
 
 
 def packed(read: Sources, scrubber: Scrubber, level: Level, *, exemption: str | None, machine: Machine) -> Pack:
@@ -84,16 +90,10 @@ def packed(read: Sources, scrubber: Scrubber, level: Level, *, exemption: str | 
         extras=read.extras,
         pairs=read.pairs,
         poisoned=read.poisoned,
+        said=read.said,
         exemption=exemption,
         machine=machine,
     )
-
-
-def _poisoned(store: Store, dossiers: Sequence[Dossier]) -> list[str]:
-    members = {one.id: one for found in dossiers for one in found.incident}
-    return [
-        one.request_id or one.at for one in members.values() if (one.turn or 0) > 1 and is_tiny(store.segments(one.id))
-    ]
 
 
 def _texts(store: Store, found: Dossier) -> dict[int, str]:

@@ -491,13 +491,15 @@ def test_what_has_no_effect_is_a_warning(at_home: Path, db: Path) -> None:
 
 def test_settings_of_retry_are_told_without_what_will_be_said_in_a_prompt(at_home: Path, db: Path) -> None:
     config = at_home / "demur.toml"
-    rephrase = '[retry.rephrase]\nenabled = true\nscope_note = "Our own shop."\nrestate_upstream = "http://me:pw@127.0.0.1:1"\n'
+    rephrase = (
+        '[retry.rephrase]\nenabled = true\nscope_note = "Our own shop."\nrestate_upstream = "http://127.0.0.1:1"\n'
+    )
     config.write_text(f"[retry]\nenabled = true\nsticky = 5\n{CHAIN}{rephrase}")
     seen = checked("--offline", "--config", config, db=db)
     assert seen["retry.fallback"][1] == "claude-opus-4-8, claude-opus-4-6, from demur.toml"
     assert seen["retry.sticky"][1] == "5, from demur.toml"
     assert seen["retry.rephrase.scope_note"][1] == "13 characters, from demur.toml"
-    assert seen["retry.rephrase.restate_upstream"][1] == "http://[hidden]@127.0.0.1:1, from demur.toml"
+    assert seen["retry.rephrase.restate_upstream"][1] == "http://127.0.0.1:1, from demur.toml"
     assert "Our own shop" not in json.dumps(seen)
     rows = demur("doctor", "--offline", "--config", config, db=db).stdout.splitlines()[:-2]
     starts = {re.match(r"(?:ok|warn|fail) +\S+ +| +(?=->)", row).end() for row in rows}  # type: ignore[union-attr]

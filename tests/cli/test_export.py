@@ -18,6 +18,7 @@ from proxy.cli.exporting import FORMATS, LEVELS, export
 from proxy.cli.importing import import_
 from proxy.exporters.levels import Level
 from proxy.judgements import judge
+from proxy.reports import Report, mark
 from proxy.store import Store
 from schemas.labels import Kind, Verdict
 from schemas.records import Judgement
@@ -266,6 +267,29 @@ def test_what_is_exported_whole_and_imported_on_another_machine_is_exported_ther
         del line["incident_id"]
     assert there == here
     assert len(there) == 5
+
+
+def test_a_whole_export_that_went_through_another_machine_is_the_same_to_the_byte(db: Path, tmp_path: Path) -> None:
+    odd = b'{"model":"claude-opus-5","messages":[{"role":"user","content":"lone \\ud800, nul \\u0000"}],"stream":true}'
+    keep(
+        db,
+        declined(request(2)),
+        declined(odd, at=1_795_444_700.0, request_id="req_2"),
+        entry(21, b"\xff\xfe\x00 binary"),
+    )
+    one = ids(db=db)[0]
+    with Store.open(db) as store:
+        for author, verdict in (("ann", Verdict.CORRECT), ("bob", Verdict.UNSURE)):
+            judge(store, Judgement(refusal_id=one, at="2026-11-24", author=author, verdict=verdict, note="why"))
+        mark(store, [Report(refusal_id=one, at="2026-11-25", url="https://example.org/issues/1", shape="issue")])
+    whole = ("--level", "full", "--traffic")
+    here = demur(*whole, db=db).stdout
+    other = tmp_path / "other.db"
+    for _ in range(2):
+        arguments = ["-", "--db", str(other)]
+        assert CliRunner().invoke(import_, arguments, input=here.encode()).exit_code == 0
+        assert demur(*whole, db=other).stdout == here
+    assert len(ids(db=other)) == 3
 
 
 def test_a_damaged_request_is_told_of_and_the_rest_is_written(db: Path) -> None:

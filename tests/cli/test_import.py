@@ -1,9 +1,12 @@
 """``demur import``: what is on disk becomes records, once; what cannot be read is said in a line each, and nothing else is lost."""
 
+import gzip
 import json
 import os
+import signal
 import subprocess
 import sys
+import time
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +17,7 @@ from commands import SECRET, declined, demur, fails, keep, posix, request
 from importers.messages import REFUSALS
 from importers.sessions import FALLBACK, Session, call
 from proxy.cli.importing import import_
-from proxy.judgements import judge
+from proxy.judgements import judge, merge
 from proxy.store import Store
 from schemas.labels import Verdict
 from schemas.records import Judgement
@@ -71,6 +74,7 @@ def test_a_folder_of_transcripts_becomes_records(folder: Path, db: Path) -> None
         "read": 3,
         "unchanged": 0,
         "other": 2,
+        "unread": 0,
         "bytes": 0,
         "by_source": {"transcript": 3},
     }
@@ -105,6 +109,46 @@ def test_a_file_that_grew_is_read_again_and_only_what_is_new_is_added(folder: Pa
     assert numbers(told) == {"new": 1, "witnessed": 0, "known": 3}
     with Store.open(db) as store:
         assert store.rows("select sum(n) as n from imported_traffic")[0]["n"] == 16
+
+
+def test_a_session_that_was_resumed_as_a_new_file_is_counted_once(tmp_path: Path, db: Path) -> None:
+    session = Session()
+    session.prompt()
+    session.answer(1)
+    session.refused(2)
+    resumed = Session()
+    resumed.lines = [line | {"sessionId": "99999999-2222-4333-8444-555555555555"} for line in session.lines]
+    resumed.refused(3)
+    for n, one in enumerate((session, resumed)):
+        (tmp_path / f"{n}.jsonl").write_bytes(bytes(one))
+    told = facts(tmp_path / "0.jsonl", tmp_path / "1.jsonl", db=db)
+    assert (told["requests"], numbers(told)) == (3, {"new": 2, "witnessed": 0, "known": 1})
+
+
+@posix
+@pytest.mark.parametrize("how", [signal.SIGKILL, signal.SIGINT])
+def test_an_import_that_was_interrupted_goes_on_and_counts_all_once(
+    tmp_path: Path, db: Path, how: signal.Signals
+) -> None:
+    place = tmp_path / "projects"
+    place.mkdir()
+    for n in range(8):
+        session = Session(sessionId=f"0000000{n}-2222-4333-8444-555555555555")
+        for each in range(n * 1000, n * 1000 + 80):
+            session.prompt("x" * 500)
+            session.refused(each)
+        (place / f"{n}.jsonl").write_bytes(bytes(session))
+    command = [sys.executable, "-m", "proxy.cli", "import", str(place), "--db", str(db)]
+    with subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE) as child:
+        while not db.exists() and child.poll() is None:
+            time.sleep(0.01)
+        time.sleep(0.5)
+        child.send_signal(how)
+        assert b"Traceback" not in child.communicate()[1]
+    assert facts(place, db=db)["troubles"] == []
+    with Store.open(db) as store:
+        assert len({refusal.request_id for refusal in store.refusals()}) == len(store.refusals()) == 640
+        assert store.rows("select sum(n) as n from imported_traffic")[0]["n"] == 640
 
 
 def test_a_fallback_that_is_answered_later_is_recovered_then(tmp_path: Path, db: Path) -> None:
@@ -263,7 +307,7 @@ def test_several_processes_write_what_one_writes(
 def test_how_far_it_is_is_said_on_a_terminal_only(folder: Path, db: Path) -> None:
     import pty
 
-    code = "from proxy.cli import importing; importing.PATIENCE = 0; importing.import_()"
+    code = "from proxy.cli import importing, intake; intake.PATIENCE = 0; importing.import_()"
     ours, theirs = pty.openpty()
     command = [sys.executable, "-c", code, str(folder), "--db", str(db)]
     with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=theirs) as child:
@@ -279,3 +323,50 @@ def test_how_far_it_is_is_said_on_a_terminal_only(folder: Path, db: Path) -> Non
 def test_the_help_has_an_example() -> None:
     said = CliRunner().invoke(import_, ["--help"]).stdout
     assert "Example: demur import" in said
+
+
+def test_a_file_of_which_nothing_can_be_read_is_not_one_that_was_read(tmp_path: Path) -> None:
+    packed = gzip.compress(b'{"type":"user","uuid":"' + os.urandom(90_000).hex().encode() + b'"}')
+    (tmp_path / "cut.jsonl.gz").write_bytes(packed[: len(packed) // 4])
+    (tmp_path / "notes.md").write_text("nothing of ours")
+    paths = [str(tmp_path / "cut.jsonl.gz"), str(tmp_path / "notes.md")]
+    ran = CliRunner().invoke(import_, [*paths, "--db", str(tmp_path / "demur.db")])
+    assert ran.stdout == "0 files read, 2 not understood.\n"
+    assert "cut.jsonl.gz: compressed, and damaged or cut" in ran.stderr
+    assert "notes.md: of no format that demur knows" in ran.stderr
+
+
+def test_copies_of_one_session_tell_of_its_requests_once(tmp_path: Path) -> None:
+    session = Session()
+    session.prompt()
+    session.answer(1)
+    session.prompt("more")
+    session.refused(2)
+    (tmp_path / "backup").mkdir()
+    (tmp_path / "a.jsonl").write_bytes(bytes(session))
+    (tmp_path / "backup" / "b.jsonl").write_bytes(bytes(session) + b"\n")
+    (tmp_path / "a.jsonl.gz").write_bytes(gzip.compress(bytes(session)))
+    db = str(tmp_path / "demur.db")
+    for path in ("a.jsonl", "a.jsonl.gz", "backup"):
+        assert CliRunner().invoke(import_, [str(tmp_path / path), "--db", db]).exit_code == 0
+    assert CliRunner().invoke(import_, ["-", "--db", db], input=bytes(session)).exit_code == 0
+    with Store.open(Path(db)) as store:
+        assert store.rows("select sum(n) as n from imported_traffic") == [{"n": 2}]
+        assert len(store.refusals()) == 1
+
+
+def test_a_judgement_that_is_taken_over_is_told_of(tmp_path: Path) -> None:
+    session = Session()
+    session.prompt()
+    session.refused(1)
+    (tmp_path / "a.jsonl").write_bytes(bytes(session))
+    theirs, ours = str(tmp_path / "theirs.db"), str(tmp_path / "ours.db")
+    for db in (theirs, ours):
+        assert CliRunner().invoke(import_, [str(tmp_path / "a.jsonl"), "--db", db]).exit_code == 0
+    with Store.open(Path(theirs)) as store:
+        name = store.refusals()[0].id
+        at = "2026-11-24T10:00:00.000Z"
+        merge(store, name, [Judgement(refusal_id=name, at=at, author="she", verdict=Verdict.FALSE_POSITIVE)])
+    ran = CliRunner().invoke(import_, [theirs, "--db", ours])
+    assert "No new refusals; 1 judgement taken over." in ran.stdout
+    assert "Nothing new." in CliRunner().invoke(import_, [theirs, "--db", str(tmp_path / "ours.db")]).stdout

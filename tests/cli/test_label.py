@@ -189,6 +189,18 @@ def test_several_are_judged_together_and_one_that_is_named_twice_once(db: Path) 
     assert len(said(db)) == 1
 
 
+def test_a_later_refusal_of_an_incident_is_named_with_the_id_that_the_list_has(db: Path) -> None:
+    keep(db, entry(1, b'"a"'), entry(2, b'"a"'), entry(4))
+    join(db, 1, 2)
+    (said,) = lines(demur("label", name(2), "--verdict", "correct", db=db))
+    assert said.startswith(f"{name(2)} (in the list as {name(1)}): was unknown; is correct")
+    assert name(1) in demur("list", db=db).stdout
+    assert name(2) not in demur("list", db=db).stdout
+    with Store.open(db) as store, store.transaction() as connection:
+        connection.execute("delete from refusals where id = ?", [name(1)])
+    assert lines(demur("label", name(2), "--tag", "x", db=db))[0].startswith(f"{name(2)}: ")
+
+
 def test_its_incident_is_judged_too_where_that_is_asked_for(db: Path) -> None:
     keep(db, entry(1, b'"a"', b'"b"'), entry(2, b'"b"'), entry(3, b'"a"'), entry(4))
     join(db, 1, 2, 3)

@@ -74,7 +74,7 @@ def test_the_map_has_sizes_tools_and_places(db: Path) -> None:
     size = words.size(sum(segment.bytes for segment in kept.segments))
     assert f"The request: {len(kept.segments)} segments, {size} (of JSON as sent), ~" in shown
     assert " tokens (estimated from the text alone)\n" in shown
-    rows = [re.split(r"\s{2,}", line.strip()) for line in shown.splitlines() if line.startswith("  ")]
+    rows = [re.split(r"\s{2,}", line.strip())[1:] for line in shown.splitlines() if line.startswith("  ")]
     assert ["tools", "6: Bash, Edit, Glob, Grep, Read, Write"] in [row[:2] for row in rows]
     assert ["content[0]", "reminder"] in [row[:2] for row in rows]
     assert ["content[1]", "tool use", "Read"] in [row[:3] for row in rows]
@@ -106,11 +106,31 @@ def test_what_is_new_is_marked_and_never_folded(db: Path) -> None:
     keep(db, kept)
     shown = demur("show", "last", db=db, COLUMNS="120").stdout.splitlines()
     assert "  3 of them were not in the last accepted request of the session" in shown
-    (heading,) = [line for line in shown if line.startswith("  messages[21]")]
+    (heading,) = [line for line in shown if re.match(r" +\d+-\d+  messages\[21\]", line)]
     assert heading.endswith("  2 new")
-    assert next(line for line in shown if line.startswith("  tools")).endswith("  1 new")
+    assert next(line for line in shown if "  tools  " in line).endswith("  1 new")
     assert sum(line.endswith("  new") for line in shown) == 2
     assert sum("messages: --full" in line for line in shown) == 2
+
+
+def test_the_map_has_the_numbers_that_segment_takes(db: Path) -> None:
+    kept = declined(request(turns=40))
+    keep(db, kept)
+    asked = next(segment for segment in kept.segments if segment.path == "messages[0].content[1]")
+    for arguments in ([], ["--full"], ["--content"]):
+        shown = demur("show", "last", *arguments, db=db).stdout
+        assert "the number of a segment, as --segment takes it" in shown
+        assert re.search(rf"^ +{asked.n}  .*content\[1\]", shown, re.MULTILINE)
+    assert re.search(rf"^ +{kept.segments[0].n}  ", shown, re.MULTILINE)
+    assert demur("label", "last", "--segment", asked.n, db=db).exit_code == 0
+    assert f"segment {asked.n}" in demur("show", "last", db=db).stdout
+
+
+def test_a_category_is_explained_where_it_is_told_and_not_among_the_steps(db: Path) -> None:
+    keep(db, declined(request()))
+    shown = demur("show", "last", db=db).stdout
+    assert re.search(r"^category +cyber: malware and exploits$", shown, re.MULTILINE)
+    assert "Category cyber" not in shown
 
 
 def test_content_is_shown_as_it_was_said(db: Path) -> None:

@@ -8,7 +8,11 @@ import pytest
 
 from commands import ESCAPES, demur, fails, keep, lines, objects
 from entries import entry, name
+from importers.sessions import FALLBACK, Session
+from proxy.cli.judging import FEWEST
+from proxy.imports import FileMark, Imports
 from proxy.judgements import judge
+from proxy.packed import pack
 from proxy.store import Store
 from schemas.labels import Kind, Outcome, Result, Verdict
 from schemas.records import Attempt, Entry, Judgement, Traffic, Update
@@ -16,7 +20,7 @@ from schemas.records import Attempt, Entry, Judgement, Traffic, Update
 MODEL, OTHER = "claude-opus-5", "claude-opus-4-8"
 FIELDS = (
     "model requests refused_at_first recovered_by_demur recovered_by_api recovered_by_client refused_in_the_end gap turns_elsewhere"
-    " rate rate_low rate_high"
+    " rate rate_low rate_high requests_imported"
 ).split()
 
 
@@ -52,8 +56,8 @@ def test_each_model_has_its_counts_and_its_gap(db: Path) -> None:
         [MODEL, 105, 8, 3, 1, 1, 3, 0.375, 5],
         [OTHER, 7, 0, 0, 0, 0, 0, None, 0],
     ]
-    assert list(found[0].values())[9:] == pytest.approx([8 / 105, 0.03911, 0.14319], abs=2e-5)
-    assert list(found[1].values())[9:] == pytest.approx([0, 0, 0.35433], abs=1e-5)
+    assert list(found[0].values())[9:12] == pytest.approx([8 / 105, 0.03911, 0.14319], abs=2e-5)
+    assert list(found[1].values())[9:12] == pytest.approx([0, 0, 0.35433], abs=1e-5)
 
 
 def test_the_table_says_the_same_and_adds_it_up(db: Path) -> None:
@@ -188,19 +192,19 @@ def cells(line: str) -> list[str]:
 
 def test_a_category_has_its_share_its_rate_against_all_and_its_gap(mixed: Path) -> None:
     title, *rows = lines(demur("stats", "--group", "category", db=mixed))
-    assert cells(title) == ["CATEGORY", "REFUSED", "IMPORTED", "SHARE", "RATE", "95%", "IN THE END", "GAP"]
+    assert cells(title) == ["CATEGORY", "REFUSED", "APART", "SHARE", "RATE", "95%", "IN THE END", "GAP"]
     assert cells(rows[0]) == ["cyber", "5", "2", "71.4%", "2.86%", "0.98%-8.07%", "3", "75.0%"]
     assert [cells(row)[:2] for row in rows[1:4]] == [["none", "1"], ["bio", "1"], ["all", "7"]]
     assert rows[4] == "A rate is against the 105 requests of the whole period, a share is of the refusals."
     assert rows[5:] == [
-        "No rate has what was imported (2): the requests beside it are counted apart.",
+        "No rate has what stands apart (2): these refusals are none of the counted requests.",
         "How 1 refusal ended is not known: the gap is that of the others.",
     ]
 
 
 def test_a_models_rate_is_against_its_own_requests_and_an_imported_ones_is_not_told(mixed: Path) -> None:
     found = {record["model"]: record for record in objects(demur("stats", "--group", "model", "--json", db=mixed))}
-    assert [found[MODEL][name] for name in ("refusals", "refused_at_first", "imported", "requests", "rate")] == [
+    assert [found[MODEL][name] for name in ("refusals", "refused_at_first", "apart", "requests", "rate")] == [
         4,
         3,
         1,
@@ -217,9 +221,9 @@ def test_a_models_rate_is_against_its_own_requests_and_an_imported_ones_is_not_t
 
 def test_what_nobody_counted_has_a_share_and_no_rate(mixed: Path) -> None:
     title, *rows = lines(demur("stats", "--group", "project", db=mixed))
-    assert cells(title) == ["PROJECT", "REFUSED", "IMPORTED", "SHARE", "IN THE END", "GAP"]
-    assert cells(rows[0])[:4] == ["unknown", "6", "2", "85.7%"]
-    assert cells(rows[1])[:4] == ["lab", "1", "0", "14.3%"]
+    assert cells(title) == ["PROJECT", "REFUSED", "SHARE", "IN THE END", "GAP"]
+    assert cells(rows[0])[:4] == ["unknown", "6", "85.7%", "4"]
+    assert cells(rows[1])[:4] == ["lab", "1", "14.3%", "1"]
     assert rows[3].startswith("A share is of the refusals: ")
     record = objects(demur("stats", "--group", "project", "--json", db=mixed))[0]
     assert [record[name] for name in ("project", "against", "requests", "rate")] == [None, None, None, None]
@@ -370,7 +374,7 @@ def test_authors_have_their_judgements_and_each_two_their_agreement(db: Path) ->
     assert found[-1] == {"author": "ann", "other": "bob", "n": 4, "observed": 0.75, "expected": 0.5, "kappa": 0.5}
     printed = lines(demur("stats", "--group", "author", db=db))
     assert [cells(row) for row in printed[1:3]] == [["ann", "4", "2", "2", "0"], ["bob", "4", "3", "1", "0"]]
-    assert cells(printed[5]) == ["ann", "bob", "4", "75.0%", "50.0%", "0.50"]
+    assert cells(printed[5]) == ["ann", "bob", "4", "75.0%", "50.0%", "too few"]
 
 
 @pytest.mark.parametrize(
@@ -383,6 +387,8 @@ def test_authors_have_their_judgements_and_each_two_their_agreement(db: Path) ->
         ("--group author --by day", "stands alone"),
         ("--group author --until 2h", "--since alone"),
         ("--pairs --by day", "--pairs stands without"),
+        ("--pairs --no-imports", "--pairs stands without"),
+        ("--group author --no-imports", "--since alone"),
         ("--markers some.csv", "goes with --plot"),
         ("--plot chart.pdf", ".svg or .png"),
     ],
@@ -413,6 +419,101 @@ def test_nothing_that_matches_is_said_whatever_is_asked(mixed: Path) -> None:
         assert lines(demur("stats", "--json", "--model", "gpt", *options.split(), db=mixed)) == []
 
 
+@pytest.fixture
+def only_imported(tmp_path: Path, db: Path) -> Path:
+    """A transcript of eight requests, three of which were declined: one was answered by another model, one again by the same. No proxy."""
+    session = Session()
+    for n in (1, 2):
+        session.prompt(f"prompt {n}")
+        session.answer(n)
+    session.prompt("a harder one")
+    session.refused(3)
+    session.fallback(3)
+    session.answer(4, model=FALLBACK)
+    session.prompt("another one")
+    session.refused(5)
+    session.prompt("once more")
+    session.answer(6, stop="refusal")
+    session.note(6)
+    session.answer(7)
+    session.prompt("thanks")
+    session.answer(8)
+    file = tmp_path / "projects" / "session.jsonl"
+    file.parent.mkdir()
+    file.write_bytes(bytes(session))
+    demur("import", file, db=db)
+    return db
+
+
+FROM_IMPORTS = (
+    "Requests: 0 counted by demur, 8 told of by imported files. Each hour is taken from one of them, never from both."
+)
+
+
+def test_who_only_imported_has_rates_too(only_imported: Path) -> None:
+    found = counted(only_imported)
+    names = ("requests", "requests_imported", "refused_at_first", "recovered_by_client", "refused_in_the_end")
+    assert {model: tuple(found[model][name] for name in names) for model in found} == {
+        MODEL: (7, 7, 3, 2, 1),
+        OTHER: (1, 1, 0, 0, 0),
+    }
+    assert found[MODEL]["rate"] == 3 / 7
+    printed = lines(demur("stats", db=only_imported))
+    assert cells(printed[1])[:4] == [MODEL, "7", "3", "42.9%"]
+    assert printed[-1] == FROM_IMPORTS
+
+
+def test_a_transcripts_refusals_are_in_the_rates_however_they_are_grouped(only_imported: Path) -> None:
+    for group in ("category", "kind", "model", "outcome", "client_version", "role,category"):
+        found = objects(demur("stats", "--group", group, "--json", db=only_imported))
+        assert sum(record["refused_at_first"] for record in found) == 3, group
+        assert {record["apart"] for record in found} == {0}, group
+        assert {record["requests"] for record in found} == {record["requests_imported"] for record in found}, group
+    (found_,) = objects(demur("stats", "--by", "month", "--json", db=only_imported))
+    assert (found_["period"], found_["requests"], found_["requests_imported"], found_["rate"]) == (
+        "2026-11",
+        8,
+        8,
+        3 / 8,
+    )
+    for options in ("--by month", "--by month --group category", "--group category"):
+        assert FROM_IMPORTS in lines(demur("stats", *options.split(), db=only_imported)), options
+    assert FROM_IMPORTS not in lines(demur("stats", "--group", "project", db=only_imported))
+
+
+def test_without_imports_there_is_only_what_went_through_demur(only_imported: Path, tmp_path: Path) -> None:
+    nothing = ["No counted request matches."]
+    for options in ("", "--by day", "--group category", "--by day --group model"):
+        assert lines(demur("stats", "--no-imports", *options.split(), db=only_imported)) == nothing
+    assert "nothing to plot" in fails(
+        demur("stats", "--no-imports", "--plot", tmp_path / "chart.svg", db=only_imported)
+    )
+    told = lines(demur("stats", "--plot", tmp_path / "chart.svg", db=only_imported))
+    assert told[0].endswith(
+        "chart.svg: 3 refusals, 8 requests (8 told of by imported files), from 2026-11 to 2026-11, UTC"
+    )
+
+
+def test_a_session_that_went_through_demur_and_was_imported_too_counts_once(only_imported: Path) -> None:
+    """demur saw two requests more in that hour, and nothing in the next, which a capture has."""
+    keep(
+        only_imported, traffic(Result.ANSWERED, 9, hour="2026-11-23T14"), traffic(Result.REFUSED, hour="2026-11-23T14")
+    )
+    with Store.open(only_imported) as store:
+        imports = Imports(store)
+        key = Traffic(hour="2026-11-23T15", model=MODEL, outcome=Result.ANSWERED)
+        imports.take("/a.har", [pack(Entry(traffic=[(key, 4)]))])
+        imports.done(FileMark("/a.har", 1, 1, "x"), source="har", whole=True)
+    assert [counted(only_imported)[MODEL][name] for name in FIELDS[1:3]] == [14, 1]
+    printed = lines(demur("stats", db=only_imported))
+    assert printed[-2:] == [
+        "Requests: 10 counted by demur, 4 told of by imported files. Each hour is taken from one of them, never from both.",
+        "Not among these requests, and in no rate: 3 more refusals. --group model has them, under APART.",
+    ]
+    (record,) = objects(demur("stats", "--group", "category", "--json", db=only_imported))
+    assert [record[name] for name in ("refusals", "refused_at_first", "apart", "requests", "rate")] == [3, 0, 3, 14, 0]
+
+
 @pytest.mark.parametrize("suffix", [".svg", ".png"])
 def test_a_chart_is_written_and_told_in_a_line(mixed: Path, tmp_path: Path, suffix: str) -> None:
     markers = tmp_path / "releases.csv"
@@ -420,7 +521,7 @@ def test_a_chart_is_written_and_told_in_a_line(mixed: Path, tmp_path: Path, suff
     file = tmp_path / f"chart{suffix}"
     told = lines(demur("stats", "--plot", file, "--markers", markers, db=mixed))
     assert told == [
-        f"{file}: 7 refusals (2 imported), 105 requests, from 2026-09 to 2026-11, UTC; 1 marker outside of that time left out"
+        f"{file}: 7 refusals (2 of no counted request), 105 requests, from 2026-09 to 2026-11, UTC; 1 marker outside of that time left out"
     ]
     assert file.stat().st_size > 1000
     assert len(objects(demur("stats", "--plot", file, "--by", "week", "--json", db=mixed))) == 30
@@ -463,3 +564,16 @@ def test_markers_may_be_toml(mixed: Path, tmp_path: Path) -> None:
     demur("stats", "--plot", file, "--markers", tmp_path / "m.toml", db=mixed)
     assert "a day<" in file.read_text()
     assert "a time<" in file.read_text()
+
+
+def test_a_kappa_is_printed_of_so_many_that_it_says_something(db: Path) -> None:
+    keep(db, *(recorded(n) for n in range(FEWEST)))
+    with Store.open(db) as store:
+        for author, letters in {"ann": "fc" * (FEWEST // 2), "bob": "fc" * (FEWEST // 2)}.items():
+            for n, letter in enumerate(letters):
+                verdict = Verdict.FALSE_POSITIVE if letter == "f" else Verdict.CORRECT
+                judge(
+                    store, Judgement(refusal_id=name(n), at="2099-11-23T15:00:00.000Z", author=author, verdict=verdict)
+                )
+    printed = lines(demur("stats", "--group", "author", db=db))
+    assert cells(printed[5]) == ["ann", "bob", str(FEWEST), "100.0%", "50.0%", "1.00"]

@@ -7,7 +7,8 @@ from typing import Any
 import pytest
 
 from proxy.core.advice import advice
-from proxy.core.facts import RESERVED, Facts, despite_exemption, is_stuck
+from proxy.core.facts import RESERVED, Facts, despite_exemption, hearsay, is_stuck
+from proxy.core.meaning import about
 from schemas.labels import History, Kind, Label, Outcome, Role, Stage, Strategy, Verdict
 from schemas.records import Annotation
 
@@ -275,25 +276,32 @@ def test_of_a_title_nothing_else_is_said() -> None:
 @pytest.mark.parametrize(
     ("category", "what"),
     [
-        ("cyber", "the Cyber Verification Program is the way that Anthropic names"),
+        ("cyber", "malware and exploits"),
         ("bio", "demur knows of no exemption for it"),
         ("frontier_llm", "that is in the commercial terms, not in the Usage Policy"),
         ("reasoning_extraction", "that is in the commercial terms, not in the Usage Policy"),
         ("general_harms", "which one, the API does not say"),
-        (None, "The API named no category"),
+        (None, "the API named no category"),
         ("of_next_year", "demur does not know this category"),
     ],
 )
-def test_each_category_has_its_sentence(category: str | None, what: str) -> None:
-    assert what in said(**GROWN, category=category)
-    assert what not in said(**GROWN, category=category, kind=Kind.OUTPUT_FILTER)
+def test_what_a_category_is_about_is_a_fact_and_no_advice(category: str | None, what: str) -> None:
+    assert what in about(Facts(**GROWN, category=category))
+    assert about(Facts(**GROWN, category=category, kind=Kind.OUTPUT_FILTER)) == ""
+    assert what not in said(**GROWN, category=category)
+
+
+def test_steps_that_a_category_has_are_not_for_other_kinds() -> None:
+    for category, what in (("cyber", "the Cyber Verification Program"), ("reasoning_extraction", "Quoted thinking")):
+        assert what in said(**GROWN, category=category)
+        assert what not in said(**GROWN, category=category, kind=Kind.OUTPUT_FILTER)
+        assert what not in said(**GROWN, category=category, judged_correct=True)
 
 
 def test_without_a_category_nothing_is_said_of_safeguards_and_of_the_api_only_where_it_was_seen() -> None:
-    seen, heard = said(**GROWN), said(**GROWN, told=False)
-    assert "The API named no category, which is common: by what the request was declined, demur does not know." in seen
-    assert "No category is known." in heard
-    assert "The API named" not in heard
+    seen, heard = about(Facts(**GROWN)), about(Facts(**GROWN, told=False))
+    assert seen == "the API named no category, which is common: by what the request was declined, demur does not know"
+    assert heard == "no category is known"
     assert "safeguard" not in seen + heard
 
 
@@ -551,3 +559,19 @@ def test_each_step_is_one_paragraph_that_ends() -> None:
         assert "\n" not in step
         assert "  " not in step
         assert len(step) < 400, step
+
+
+@pytest.mark.parametrize(
+    ("sources", "told"),
+    [
+        (["transcript"], "the transcript"),
+        (["stream_json", "transcript"], "the client's output (stream-json) and the transcript"),
+        (["transcript", "gateway"], None),
+        (["gateway"], None),
+        ([], None),
+    ],
+)
+def test_a_request_is_known_by_hearsay_where_no_source_saw_it_as_it_was_sent(
+    sources: list[str], told: str | None
+) -> None:
+    assert hearsay(sources) == told

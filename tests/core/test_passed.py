@@ -14,6 +14,7 @@ from proxy.core.asker import Asker
 from proxy.core.context import fingerprint, split
 from proxy.core.exchange import Exchange, Watcher
 from proxy.core.passed import Passed
+from proxy.core.stamps import stamp
 from schemas.labels import History, Label, Result
 from schemas.records import Accepted, Refusal
 
@@ -51,7 +52,7 @@ class Notebook:
         segments = split(passed.body(), None).segments
         here = news.asked(segments)
         found = Accepted(
-            session_id=passed.who.session_id or "", model=passed.model, at=passed.at, request_id=passed.request_id,
+            session_id=passed.who.session_id or "", model=passed.model, at=stamp(passed.at), request_id=passed.request_id,
             client_version=passed.who.client_version, turn=here.turn, root=here.root,
             hashes=b"".join(news.mark(one.hash) for one in segments),
         )  # fmt: skip
@@ -96,7 +97,7 @@ def test_what_is_accepted_is_told_with_its_body_and_whoever_accepted_it(memory: 
     (told,) = memory.told
     assert told.body() == request()
     assert told.who.session_id == "11111111-2222-4333-8444-555555555555"
-    assert (told.model, told.at, told.request_id) == ("claude-opus-5", "2026-11-23T14:36:02.324Z", "req_1")
+    assert (told.model, stamp(told.at), told.request_id) == ("claude-opus-5", "2026-11-23T14:36:02.324Z", "req_1")
     assert told.size == len(request())
     accept(memory, request(), answered_by="claude-opus-4-8-20260101", outcome=Result.ANSWERED)
     assert memory.told[-1].model == "claude-opus-4-8"

@@ -1,13 +1,31 @@
 """What leaves is scrubbed. What is planted stands in ``planted``."""
 
 import json
+import re
 from typing import Any
+from unicodedata import normalize
+from urllib.parse import quote
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from planted import FACTS, FORMS, IDS, PEM, PLACES, PRIVATE, SECRETS, boxed, left, made, wrapped
+from planted import (
+    FACTS,
+    FORMS,
+    FURTHER,
+    FURTHER_PLACES,
+    IDS,
+    OPENSSH,
+    PEM,
+    PLACES,
+    PRIVATE,
+    SECRETS,
+    boxed,
+    left,
+    made,
+    wrapped,
+)
 from proxy.core.known import Known
 from proxy.core.leak import leaks
 from proxy.core.scrub import PLACEHOLDER, Scrubber, scrub
@@ -51,6 +69,19 @@ def test_a_secret_that_a_terminal_cut_goes_whole(planted: str, width: int) -> No
         assert left(planted, clean(cut)) is None
 
 
+@pytest.mark.parametrize("token", FURTHER.values(), ids=FURTHER)
+def test_a_token_of_any_usual_maker_goes(token: str) -> None:
+    for form in (token, json.dumps({"a": json.dumps([token])}), f"KEY={token};", wrapped(token, 31, "  ")):
+        assert left(token, clean(f"before {form} after")) is None, form
+
+
+@pytest.mark.parametrize(("place", "secret"), FURTHER_PLACES.values(), ids=FURTHER_PLACES)
+def test_a_password_goes_wherever_people_write_one(place: str, secret: str) -> None:
+    text = place.format(secret)
+    for form in (text, json.dumps(text), f"```\n$ {text}\n```"):
+        assert left(secret, clean(form)) is None, form
+
+
 @pytest.mark.parametrize(("place", "secret"), PLACES.values(), ids=PLACES)
 def test_a_secret_known_by_its_place_goes_also_cut_or_escaped(place: str, secret: str) -> None:
     text = place.format(secret)
@@ -64,7 +95,17 @@ def test_a_secret_known_by_its_place_goes_also_cut_or_escaped(place: str, secret
         assert left(secret, clean(form)) is None, form
 
 
-@pytest.mark.parametrize("text", [PEM, json.dumps(PEM), boxed(PEM.replace("\n", ""), 70), PEM.replace("\n", "\n    ")])
+@pytest.mark.parametrize(
+    "text",
+    [
+        PEM,
+        OPENSSH,
+        json.dumps(PEM),
+        json.dumps(json.dumps(OPENSSH)),
+        boxed(PEM.replace("\n", ""), 70),
+        PEM.replace("\n", "\n    "),
+    ],
+)
 def test_a_private_key_goes_however_it_is_laid_out(text: str) -> None:
     found = clean(f"the key:\n{text}\nends")
     assert left(PEM[40:200], found) is None
@@ -163,6 +204,91 @@ def test_what_is_known_goes_and_what_is_public_stays(text: str, expected: str) -
     assert clean(text) == expected
 
 
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        (f"10.20.30.40{SECRETS['anthropic api']}", "<IP-1><SECRET-1>"),
+        ("host_10.20.30.40x, v10.20.30.40, 999.1.1.1", "host_<IP-1>x, v10.20.30.40, 999.1.1.1"),
+        ("::ffff:10.20.30.40, fe80::1ff:fe23:4567:890a%eth0, [2001:db8::1]:443", "<IP-1>, <IP-2>, [<IP-3>]:443"),
+        ("see C:\\Users\\Otto Maier\\x.py and go on", "see <PATH-1> and go on"),
+        ("see D:\\kunden\\acme\\x.txt and go on", "see <PATH-1> and go on"),
+        ("\\\\wsl$\\Ubuntu\\home\\otto, /c/Users/otto/x, /export/home/otto/x", "<PATH-1>, <PATH-2>, <PATH-3>"),
+        ("/Users/otto maier/Docs/x, ~otto/y, -Volumes-Data-acme", "<PATH-1>, <PATH-2>, <PATH-3>"),
+        ("~/.claude/projects/-opt-acme-secret/a.jsonl", "~/.claude/projects/<PATH-1>/a.jsonl"),
+        ("Author: Otto Ö. Maier <otto@acme.de>", "Author: <NAME-1> <<EMAIL-1>>"),
+        ("Co-Authored-By: Claude Opus 5 <noreply@anthropic.com>", "Co-Authored-By: Claude Opus 5 <noreply@anthropic.com>"),
+        ("ssh otto@buildbox7, react@next", "ssh <HOST-1>, react@next"),
+        ("git.acme.ai, ottopc.fritz.box, ip-10-20-30-40", "<HOST-1>, <HOST-2>, <HOST-3>"),
+        ("https://otto.github.io/x", "https://<HOST-1>/x"),
+        ("https://gitlab.com/acme/team/hidden/-/issues", "https://gitlab.com/<REPO-1>/-/issues"),
+        ("https://api.github.com/repos/otto/hidden", "https://api.github.com/repos/<REPO-1>"),
+        ("https://github.com/anthropics-not/x", "https://github.com/<REPO-1>"),
+        ("https://docs.google.com/document/d/1AbCdEfGhIjKlMnOpQrStUv/edit", "https://docs.google.com/document/d/<ID-1>/edit"),
+        ("arn:aws:iam::123456789012:user/otto", "arn:aws:iam::<ID-1>"),
+        ("docker run -u 1000:1000; PWD=/src/x, password=$PW", "docker run -u 1000:1000; PWD=/src/x, password=$PW"),
+        ("password hashing, the password field, password sha256", "password hashing, the password field, password sha256"),
+        ("commit e5cfa36d1f0b7a2c9d8e4f6a1b3c5d7e9f0a1b2c", "commit e5cfa36d1f0b7a2c9d8e4f6a1b3c5d7e9f0a1b2c"),
+        ('@app.route("/x") @otto', '@app.route("/x") <HANDLE-1>'),
+        ("author: none, auth: abcdefghijklmnop", "author: none, auth: abcdefghijklmnop"),
+    ],
+)  # fmt: skip
+def test_the_nearest_cases_are_told_apart(text: str, expected: str) -> None:
+    assert clean(text) == expected
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        *("Zoë Müller", "ZOË MÜLLER", "zoë müller", "Zoe Mueller", "Zoe Muller", "Müller, Zoë"),
+        *(normalize("NFD", "Zoë Müller"), quote("Zoë Müller"), json.dumps("Zoë Müller")),
+        *("/Users/Zoë Müller/x", normalize("NFD", "/Users/Zoë Müller/x"), "-Users-Zo--M-ller-x", "-Users-Zoe--Mu-ller-x"),
+    ],
+)  # fmt: skip
+def test_a_name_with_marks_goes_however_it_is_spelt(text: str) -> None:
+    owner = Known(names=("Zoë Müller",), homes=("/Users/Zoë Müller",))
+    assert re.sub(r"<(?:NAME|PATH)-\d>|%20|[\W]", "", scrub(f"({text})", owner).text) == ""
+
+
+def test_a_word_of_the_owners_list_goes_in_either_spelling_and_with_its_marks() -> None:
+    deny = ["Café (C++) [x]*"]
+    assert scrub("in CAFÉ (c++) [X]* and " + normalize("NFD", "café (c++) [x]*"), deny=deny).text == (
+        "in <DENIED-1> and <DENIED-1>"
+    )
+
+
+@pytest.mark.parametrize("sign", ["\x1b[01;31m", "\x1b[m\x1b[K", "\u200b", "\xad", "\u202e"])
+def test_what_a_terminal_does_not_show_hides_nothing(sign: str) -> None:
+    token = SECRETS["github"]
+    for text in (token[:9] + sign + token[9:], json.dumps(token[:9] + sign + token[9:])):
+        assert left(token, clean(text).replace(sign, "")) is None
+
+
+def test_a_key_of_fixed_length_goes_though_a_word_follows_its_cut() -> None:
+    key = SECRETS["aws"]
+    assert clean(f"{key[:11]}\n{key[11:]}\nand go on") == "<SECRET-1>\nand go on"
+
+
+@pytest.mark.parametrize(
+    "unit", ["10.", "1.", "10.20.30.40 ", "a@a.", "/home/a ", "://a", "a1\n", "C:\\", "password ", "A b "]
+)
+def test_a_hostile_text_comes_back(unit: str) -> None:
+    """Were a pattern to try again what it has taken, or each find compared with every other, this would not end while anybody waits."""
+    text = (unit * (60_000 // len(unit) + 1))[:60_000]
+    assert scrub(text, OWNER).text
+
+
+def test_many_secrets_are_looked_for_together() -> None:
+    text = "\n".join(f"password: {made(16, seed=n)}" for n in range(1500))
+    found = scrub(text, OWNER)
+    assert "K4x9" not in found.text
+    assert found.replaced[-1].placeholder == "<SECRET-1500>"
+
+
+def test_pieces_of_two_secrets_that_touch_are_told_apart() -> None:
+    scrubber = Scrubber(Known(secrets=("abcdef123456", "uvwxyz987654")))
+    assert scrubber.text("abcdef123456uvwxyz987654") == "<SECRET-1><SECRET-2>"
+
+
 def test_prose_and_code_stay_as_they_are() -> None:
     text = """The request was declined in the middle of the answer; the model had said
 nothing yet. See /model and /config, then run:
@@ -193,6 +319,68 @@ def test_lines_that_are_whole_by_themselves_are_not_joined() -> None:
     assert clean("/home/a/x1.py\n/home/b/x2.py\na1@corp.example.de\nb1@corp.example.de") == (
         "<PATH-1>\n<PATH-2>\n<EMAIL-1>\n<EMAIL-2>"
     )
+
+
+@pytest.mark.parametrize(
+    "behind",
+    [
+        "https://claude.com/form and so on",
+        "AWS says that it is fine.",
+        "Thanks",
+        "src/main.c has more",
+        "next: look at it",
+        "- a list",
+    ],
+)
+@pytest.mark.parametrize("token", [SECRETS["github"], SECRETS["slack"], SECRETS["hugging face"]])
+def test_a_whole_token_at_the_end_of_a_line_takes_nothing_of_the_next(token: str, behind: str) -> None:
+    before = "It was some longer line of prose that says what this is about, so no terminal cut the one below."
+    assert clean(f"{before}\nkey {token}\n{behind}\n") == f"{before}\nkey <SECRET-1>\n{behind}\n"
+
+
+@pytest.mark.parametrize(
+    ("head", "rest"),
+    [("xo" + "xb-123456789012-K4x9klmnopqrs", "tuvwxabcdef"), ("gh" + "p_" + made(24), "Abcdefghijkl")],
+)
+def test_a_token_of_any_length_that_was_cut_goes_though_its_rest_looks_like_a_word(head: str, rest: str) -> None:
+    for text in (
+        f"see\n{head}\n{rest}\nand go on",
+        f"{'x' * len(head)}\n{head}\n{rest}",
+        f"│ {head} │\n│ {rest:<{len(head)}} │",
+    ):
+        assert rest not in clean(text), text
+
+
+@pytest.mark.parametrize("name", ["aws", "telegram", "twilio", "postman"])
+@pytest.mark.parametrize("width", [9, 15, 33, 63])
+def test_a_cut_token_goes_whole_whatever_stands_around_it(name: str, width: int) -> None:
+    token = ALL.get(name) or FURTHER[name]
+    cut = wrapped(token, width)
+    for text in (f"{cut}\nThanks", f"{'a line of prose that is longer ' * 4}\nkey: {cut}\nThen it ended.\n"):
+        assert left(token, clean(text)) is None
+
+
+def test_what_follows_one_upon_the_other_is_not_one() -> None:
+    text = "key " + SECRETS["github"] + "\n" + SECRETS["github"]
+    assert clean(text) == "key <SECRET-1>\n<SECRET-1>"
+    one, other = "QRSTUV0123456789abcdef", "0123456789abcdefABCDEF-secretAA"
+    scrubber = Scrubber(Known(secrets=(one, other)))
+    assert re.fullmatch(r"(<SECRET-\d>)+\n(<SECRET-\d>)+", scrubber.text(f"{one}\n{other}"))
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("Bearer abcdefabcdefabcdefabcdef, so", "Bearer <SECRET-1>, so"),
+        ("bearer K4x9abcdefabcdefab", "bearer <SECRET-1>"),
+        ("Bearer: ABCDEFabcdefghijk.lmnop", "Bearer: <SECRET-1>"),
+        ("a bearer token-of-the-session is sent", "a bearer token-of-the-session is sent"),
+        ("Bearer authentication/authorization", "Bearer authentication/authorization"),
+        ("Bearer authentication, Bearer $TOKEN_OF_MY_SESSION", "Bearer authentication, Bearer $TOKEN_OF_MY_SESSION"),
+    ],
+)
+def test_what_a_bearer_bears_goes(text: str, expected: str) -> None:
+    assert clean(text) == expected
 
 
 def test_the_owners_own_list_is_heard() -> None:

@@ -10,18 +10,18 @@ def test_the_gap_is_of_those_whose_end_is_known() -> None:
     tally = Tally()
     for outcome in ("refused", "recovered_by_demur", "recovered_by_api", "recovered_by_client", "unknown"):
         tally.put(outcome, 2)
-    tally.put("refused", 3, imported=True)
-    assert (tally.refused, tally.imported, tally.refusals) == (10, 3, 13)
+    tally.put("refused", 3, apart=True)
+    assert (tally.refused, tally.apart, tally.refusals) == (10, 3, 13)
     assert (tally.in_the_end, tally.gap) == (5, 5 / 11)
     assert Tally().gap is None
 
 
 def test_what_was_imported_is_no_part_of_the_rate() -> None:
-    tally = Tally(requests=10, refused=1, imported=100)
+    tally = Tally(requests=10, refused=1, apart=100)
     assert tally.rate
     assert tally.rate.rate == 0.1
     assert Tally(refused=1).rate is None
-    assert Tally(requests=0, imported=1).rate is None
+    assert Tally(requests=0, apart=1).rate is None
 
 
 def test_the_client_recovers_and_repeats_no_more_than_was_counted() -> None:
@@ -43,7 +43,7 @@ def made() -> Statistics:
         tallies={
             ("2026-01-01", "m", "cyber"): Tally(requests=10, refused=1),
             ("2026-01-03", "m", "bio"): Tally(requests=20, refused=2),
-            ("2026-01-03", "n", "bio"): Tally(requests=0, imported=2),
+            ("2026-01-03", "n", "bio"): Tally(requests=0, apart=2),
         },
         requests={("2026-01-01", "m"): 10, ("2026-01-03", "m"): 20},
     )

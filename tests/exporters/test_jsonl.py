@@ -6,8 +6,9 @@ import tracemalloc
 from base64 import b64decode
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, get_type_hints
 
+import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -25,6 +26,8 @@ from proxy.exporters.schema import schema
 from proxy.importers.own import OwnRecords
 from proxy.importers.source import Origin, Trouble
 from proxy.judgements import judge_all
+from proxy.origins import grow
+from proxy.reports import Report, mark
 from proxy.store import Store
 from proxy.tables import JUDGEMENTS
 from proxy.trials import add_located, add_trial
@@ -44,6 +47,7 @@ from schemas.records import (
 )
 
 AT = "2099-11-24T09:00:00.000Z"
+ADDRESS = "https://github.com/ann-example/reports/issues/7"
 SESSION = "11111111-2222-4333-8444-555555555555"
 WORDS = ("The owner's own words.", "why it is harmless", "What was asked first.", "the API's reason")
 TEXTS = (b'"the first words of ann@example.org"', b'"what the file said"', b'{"type":"text","text":"a last text"}')
@@ -102,6 +106,7 @@ def fill_one(db: Path, *, new: bool = True) -> None:
         add_located(
             store, Located(refusal_id=name(1), at=AT, model="m", settled=True, parts=["messages[1]:3-4"], trials=9)
         )
+        mark(store, [Report(refusal_id=name(1), at=AT, url=ADDRESS, shape="github")])
 
 
 @pytest.fixture
@@ -134,6 +139,9 @@ def imported(db: Path, lines: list[dict[str, Any]]) -> None:
                 for witness in getattr(found, "witnesses", []):
                     values = [witness.id, found.refusals[0].id, witness.source]
                     connection.execute("insert or ignore into witnesses values (?, ?, ?)", values)
+            if reports := getattr(found, "reports", []):
+                mark(store, reports)
+            grow(store, getattr(found, "counts", []))
             for trial in getattr(found, "trials", []):
                 add_trial(store, trial)
             for located in getattr(found, "located", []):
@@ -169,6 +177,24 @@ def test_below_full_persons_are_placeholders_and_sessions_hashes_and_homes_are_g
             assert gone not in json.dumps(line)
         assert line["request_id"] == "req_011A"
         assert line["evidence"] == "message_delta.stop_reason"
+
+
+STRUCTURE = set(
+    "id at source kind evidence category stage model answered_by outcome request_id message_id role client_version fingerprint verdict ruling"
+    " asked incident_id history accepted_at accepted_model accepted_version accepted_request_id".split()
+)
+"""Fields of a refusal that leave as they are."""
+
+
+@pytest.mark.parametrize("level", [Level.METADATA, Level.EXCERPTS])
+def test_below_full_a_field_passes_the_curtain_unless_it_is_structure(level: Level) -> None:
+    words = "ann.planted@mail.example"
+    texts = {field for field, hint in get_type_hints(Refusal).items() if hint in (str, str | None)} - STRUCTURE
+    assert {"project", "user", "session_id", "explanation", "domain"} <= texts
+    for field in texts:
+        refusal = entry(1).refusals[0]
+        setattr(refusal, field, words)
+        assert words not in json.dumps(record(Case(refusal=refusal), level, curtain())), field
 
 
 def test_an_excerpt_is_of_the_segment_that_a_person_named(db: Path) -> None:
@@ -217,7 +243,51 @@ def test_what_is_exported_whole_and_imported_elsewhere_is_exported_the_same(db: 
     imported(other, lines)
     again = exported(other, Level.FULL, traffic=True)
     assert again == lines
-    assert lines[0] == {"demur": 1, "traffic": lines[0]["traffic"], "n": 2}
+    assert lines[0]["n"] == 2
+    assert [one["url"] for one in lines[-1]["reports"]] == [ADDRESS]
+
+
+def test_where_it_was_reported_is_told_without_the_address_and_scrubbed_where_texts_are(db: Path) -> None:
+    fill_one(db)
+    told = {level: exported(db, level)[1].get("reports", []) for level in Level}
+    assert told[Level.IDS] == []
+    assert told[Level.METADATA] == [{"refusal_id": name(1), "at": AT, "url": None, "shape": "github"}]
+    assert told[Level.FULL] == [{"refusal_id": name(1), "at": AT, "url": ADDRESS, "shape": "github"}]
+    assert told[Level.EXCERPTS][0]["url"].startswith("https://")
+    assert "ann-example" not in told[Level.EXCERPTS][0]["url"]
+
+
+def test_all_that_a_database_holds_of_a_refusal_is_exported(db: Path) -> None:
+    fill_one(db)
+    (line,) = exported(db, Level.FULL, ids=(name(1),))
+    made_anew = {"incidents", "requests", "maps"}
+    with Store.open(db, readonly=True) as store:
+        tables = [row["name"] for row in store.rows("select name from sqlite_schema where type = 'table'")]
+        owned = {
+            table
+            for table in tables
+            if any(key["table"] == "refusals" for key in store.rows(f"pragma foreign_key_list({table})"))
+        }
+    assert owned - made_anew == set(line) - set(Refusal.__struct_fields__) - {
+        "demur",
+        "level",
+        "segments",
+        "contents",
+        "skeleton",
+    }
+    assert all(line[table] for table in owned - made_anew)
+
+
+def test_what_files_told_of_is_counted_too_and_told_apart(db: Path) -> None:
+    fill_one(db)
+    values = ["a.jsonl", *msgspec.structs.astuple(Traffic(hour="2099-11-23T14", model="m")), 5, "transcript"]
+    with Store.open(db) as store, store.transaction() as connection:
+        connection.execute(f"insert into imported_traffic values ({', '.join('?' * len(values))})", values)
+    seen, told = (line for line in exported(db, traffic=True) if "traffic" in line)
+    assert (seen["imported"], seen["n"], told["imported"], told["n"]) == (False, 2, True, 5)
+    assert told["origin"].startswith(f"{seen['origin']}/")
+    assert (seen["source"], told["source"]) == ("", "transcript")
+    assert "a.jsonl" not in json.dumps(told)
 
 
 def test_the_counts_of_all_requests_have_no_person_below_full(db: Path) -> None:

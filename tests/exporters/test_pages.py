@@ -15,7 +15,7 @@ from entries import entry, name
 from proxy.cli import words
 from proxy.core.scrub import Scrubber
 from proxy.exporters import markdown, page
-from proxy.exporters.bars import MOST_MONTHS, MOST_SERIES, REST, chart
+from proxy.exporters.bars import BROADEST, MOST_MONTHS, MOST_SERIES, REST, chart
 from proxy.exporters.chosen import Chosen
 from proxy.exporters.export import Export
 from proxy.exporters.levels import Curtain, Level
@@ -167,6 +167,25 @@ def test_of_many_new_parts_the_last_are_told_and_the_others_counted(db: Path) ->
     assert "- `and 3 more`" in written(db, markdown, Level.METADATA)
 
 
+def test_a_single_month_is_no_wider_than_any_other() -> None:
+    drawn = chart([("2026-11", "cyber", 8), ("2026-11", "bio", 3)])
+    assert drawn
+    (tick, _), *_ = drawn.ticks
+    for bar in drawn.bars:
+        assert bar.width == BROADEST
+        assert abs(bar.x + bar.width / 2 - tick) < 0.2
+
+
+def test_the_table_of_a_page_has_times_as_people_write_them_and_keeps_names_whole(db: Path) -> None:
+    with Store.open(db) as store:
+        store.apply([entry(1, request_id="req_011CX0m7p0TCF5DrZKhFMPYD"), entry(2, at="some time")])
+    html = written(db, page)
+    assert ">2099-11-23 14:00:01</a>" in html
+    assert ">some time</a>" in html
+    assert "<td><code>req_011CX0m7p0TCF5DrZKhFMPYD</code></td>" in html
+    assert "td code { overflow-wrap: break-word; }" in html
+
+
 def test_a_chart_has_every_month_between_and_ends_with_the_last() -> None:
     made = chart([("2026-11", "cyber", 4), ("2026-09", "bio", 2), ("2026-11", "bio", 2), ("no month", "bio", 9)])
     assert made is not None
@@ -182,12 +201,26 @@ def test_a_chart_has_every_month_between_and_ends_with_the_last() -> None:
     assert made.bars[2].y == pytest.approx(made.scale[1][0], abs=0.2)
 
 
-def test_a_wrong_clock_does_not_stretch_the_chart() -> None:
-    made = chart([("1970-01", "old", 1), ("2026-11", "cyber", 1)])
+def test_a_wrong_clock_neither_stretches_the_chart_nor_hides_what_was_right() -> None:
+    right = [("2026-11", "cyber", 4), ("2026-09", "cyber", 2)]
+    for wrong in ("1970-01", "2099-11"):
+        made = chart([(wrong, "old", 1), *right])
+        assert made is not None
+        assert sorted(month for month, _ in made.rows) == sorted([wrong, "2026-09", "2026-11"])
+        assert sum(sum(row) for _, row in made.rows) == 7
+    many = [(f"{year}-01", "cyber", 1) for year in range(1800, 2000)]
+    made = chart(many)
     assert made is not None
     assert len(made.rows) == MOST_MONTHS
-    assert made.series == ["cyber"]
     assert chart([("", "cyber", 1), ("2026-13", "cyber", 1)]) is None
+
+
+def test_a_month_without_any_has_no_row_in_the_table_of_the_page(db: Path) -> None:
+    with Store.open(db) as store:
+        store.apply([entry(1, at="2026-01-01T00:00:00.000Z"), entry(2, at="2026-03-01T00:00:00.000Z")])
+    text = written(db, page, Level.IDS)
+    assert "<tr><td>2026-01</td>" in text
+    assert "<tr><td>2026-02</td>" not in text
 
 
 def test_more_categories_than_colours_share_the_last_one() -> None:

@@ -13,7 +13,7 @@ from proxy.core.redact import Redactor
 from proxy.core.sse import frames
 from proxy.importers import baseline
 from proxy.importers.exchanged import Captured, Exchanges, answered, body, pairs, stream
-from proxy.importers.source import Found, Origin
+from proxy.importers.source import Found, Origin, Trouble
 from schemas.labels import Outcome
 
 ORIGIN = Origin("x", Redactor())
@@ -97,6 +97,16 @@ def test_an_exchange_that_cannot_be_read_costs_no_other(monkeypatch: pytest.Monk
             "an exchange could not be read (RecursionError)"
         ]
     assert len(refusals(list(reader.found(one(1, request("a"), REFUSAL))))) == 1
+
+
+@pytest.mark.parametrize("began", [float("nan"), 1e300, float("-inf")])
+def test_a_time_that_none_can_be_costs_no_other_exchange(began: float) -> None:
+    exchanges = Exchanges("flow", ORIGIN)
+    odd, next_ = Captured(began, REFUSAL, b"{}"), Captured(captured.BEGAN, REFUSAL, b"{}")
+    (trouble,) = exchanges.found(odd)
+    assert isinstance(trouble, Trouble)
+    assert trouble.why.startswith("an exchange could not be read")
+    assert refusals(list(exchanges.found(next_)))
 
 
 def test_a_resumed_conversation_is_compared_with_the_one_that_it_goes_on_from() -> None:

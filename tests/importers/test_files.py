@@ -3,6 +3,7 @@
 import gzip
 import io
 import os
+import socket
 import subprocess
 import sys
 from pathlib import Path
@@ -69,6 +70,19 @@ def test_pipes_in_a_folder_are_passed_over_and_one_that_is_named_is_read(tmp_pat
     assert found.stream
 
 
+@posix
+def test_a_socket_that_is_named_is_an_error_and_no_more(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    ignored: list[object] = []
+    monkeypatch.setattr(sys, "unraisablehook", ignored.append)
+    with socket.socket(socket.AF_UNIX) as made:
+        made.bind(str(tmp_path / "s"))
+        (file,) = walk([str(tmp_path / "s")])
+        assert isinstance(file, File)
+        with pytest.raises(OSError, match="No such device"), opened(file):
+            pass
+    assert ignored == []
+
+
 def test_a_dash_is_what_comes_in_by_itself() -> None:
     code = (
         "from proxy.importers.files import *\n(f,) = walk(['-'])\n"
@@ -92,6 +106,17 @@ def test_what_is_compressed_is_read_as_what_it_holds(tmp_path: Path, size: int) 
         path = tmp_path / name
         path.write_bytes(written)
         assert content(path) == data + b"more" * name.startswith("two"), name
+
+
+@pytest.mark.parametrize("encoding", ["utf-16", "utf-16-le", "utf-16-be"])
+@pytest.mark.parametrize("packed", [False, True])
+def test_text_in_utf_16_is_read_as_the_utf_8_that_it_would_be(tmp_path: Path, encoding: str, packed: bool) -> None:
+    said = '{"says": "naïve \U0001f600"}\r\n' * 50_000
+    data = said.encode(encoding) if encoding == "utf-16" else ("\ufeff" + said).encode(encoding)
+    (tmp_path / "x").write_bytes(gzip.compress(data) if packed else data)
+    assert content(tmp_path / "x") == said.encode()
+    (tmp_path / "x").write_bytes(data[:-1])
+    assert content(tmp_path / "x").startswith(said.encode()[:-1])
 
 
 def test_a_plain_file_can_go_back_and_says_where_it_lies(tmp_path: Path) -> None:

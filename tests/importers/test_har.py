@@ -1,9 +1,13 @@
 """HAR files, in the ways in which they differ."""
 
+import gzip
 import json
+from base64 import b64encode
 from typing import Any
 
+import brotli
 import pytest
+import zstandard
 
 import captured
 from answers import ANSWER, REFUSAL
@@ -23,6 +27,36 @@ def altered(n: int = 1, /, **response: Any) -> bytes:
 def test_bodies_in_base64_and_as_text_say_the_same() -> None:
     plain, coded = (refusals(read(HAR, captured.har(coded=coded))) for coded in (False, True))
     assert plain == coded
+
+
+def chunks(data: bytes, size: int = 37) -> bytes:
+    pieces = [data[at : at + size] for at in range(0, len(data), size)]
+    return b"".join(b"%x;x=y\r\n%s\r\n" % (len(piece), piece) for piece in pieces) + b"0\r\n\r\n"
+
+
+@pytest.mark.parametrize(
+    ("coding", "body"),
+    [
+        ("gzip", gzip.compress(REFUSAL)),
+        ("none", gzip.compress(REFUSAL)),
+        ("br", brotli.compress(REFUSAL)),
+        ("zstd", zstandard.compress(REFUSAL)),
+        ("none", chunks(REFUSAL)),
+        ("none", chunks(REFUSAL)[:-5]),
+        ("gzip", chunks(gzip.compress(REFUSAL))),
+    ],
+)
+def test_an_answer_that_was_kept_as_it_was_sent_is_read_all_the_same(coding: str, body: bytes) -> None:
+    named = [{"name": "request-id", "value": "req_2"}, {"name": "Content-Encoding", "value": coding}]
+    content = {"size": 1, "text": b64encode(body).decode(), "encoding": "base64"}
+    sent = altered(content=content, headers=named if coding != "none" else named[:1])
+    assert refusals(read(HAR, sent))[0].request_id == "req_2"
+    assert counted(read(HAR, sent)) == counted(read(HAR, captured.har()))
+
+
+def test_a_text_in_chunks_is_read_as_well() -> None:
+    sent = altered(content={"size": 1, "text": chunks(REFUSAL).decode()})
+    assert refusals(read(HAR, sent)) == refusals(read(HAR, captured.har()))
 
 
 def test_what_mitmproxy_exports_is_read() -> None:

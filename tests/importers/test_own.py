@@ -9,6 +9,7 @@ from typing import Any
 
 import msgspec
 import pytest
+from click.testing import CliRunner
 from sqlite_utils import Database
 
 import captured
@@ -16,15 +17,23 @@ from captured import Json, read, troubles
 from commands import SECRET, declined, demur, keep, objects, request
 from entries import HOUR, entry, name, refusal
 from proxy import judgements, trials
+from proxy.cli.importing import import_
+from proxy.cli.words import as_json
 from proxy.core.context import join
 from proxy.core.redact import Redactor
 from proxy.core.scrub import Scrubber
+from proxy.database import APPLICATION_ID
+from proxy.exporters import jsonl, levels
 from proxy.exporters.cases import cases
+from proxy.exporters.chosen import Chosen
+from proxy.exporters.export import Export
 from proxy.exporters.levels import Curtain, Level, record
+from proxy.importers import recorded
 from proxy.importers.captures import SOURCES
 from proxy.importers.merged import Merged
 from proxy.importers.own import OwnRecords
 from proxy.importers.source import HEAD, Found, Origin
+from proxy.reports import Report, mark, reported
 from proxy.store import Store
 from schemas.labels import Purpose, Result, Verdict
 from schemas.migrations import migrations
@@ -63,6 +72,7 @@ def db(tmp_path: Path) -> Path:
             store, Trial(refusal_id=one, at=AT, purpose=Purpose.REPLAY, model="m", outcome=Result.ANSWERED)
         )
         trials.add_located(store, Located(refusal_id=one, at=AT, model="m", settled=True, parts=["messages[0]"]))
+        mark(store, [Report(refusal_id=one, at=AT, url="https://example.org/issues/1", shape="github")])
     return path
 
 
@@ -78,7 +88,7 @@ def exported(path: Path, level: Level) -> bytes:
 
 
 def merged(found: list[Found]) -> list[Merged]:
-    return [one for one in found if isinstance(one, Merged)]
+    return [one for one in found if isinstance(one, Merged) and one.refusals]
 
 
 def plain(one: Merged) -> Json:
@@ -101,6 +111,7 @@ def test_a_database_and_its_full_export_say_the_same_and_all_of_it(db: Path) -> 
         assert full.judgements == judgements.history(store, one)
         assert full.trials == trials.trials(store, one)
         assert full.located == trials.located(store, one)
+        assert full.reports == reported(store, [one]) != []
         assert full.segments == store.segments(one)
         assert full.annotations[one] == store.annotations(one)
         assert full.attempts == store.attempts(one)
@@ -143,21 +154,109 @@ def test_an_export_below_full_is_read_as_far_as_it_tells(db: Path, level: Level)
     full = merged(found)[0]
     assert troubles(found) == []
     assert (full.refusals[0].request_id, full.refusals[0].category) == ("req_1", "cyber")
-    assert (full.judgements, full.contents, full.updates) == ([], {}, [])
+    assert (full.judgements, full.contents, full.updates, full.reports) == ([], {}, [], [])
     assert bool(full.segments) == (level != Level.IDS)
 
 
-def test_counts_of_traffic_are_read_of_both(db: Path, tmp_path: Path) -> None:
-    keep(tmp_path / "more.db", entry(1, traffic=3))
-    with Store.open(tmp_path / "more.db") as store, store.transaction() as connection:
+def counted_in(path: Path, file: str = "a.jsonl", n: int = 1) -> None:
+    """Requests that a file told of."""
+    with Store.open(path) as store, store.transaction() as connection:
         key = msgspec.structs.astuple(HOUR)
-        connection.executemany(
-            f"insert into imported_traffic values (?{', ?' * len(key)}, 1)", [("a", *key), ("b", *key)]
+        connection.execute(
+            f"insert into imported_traffic values (?{', ?' * len(key)}, ?, 'transcript')", [file, *key, n]
         )
-    assert captured.counted(of_database(tmp_path / "more.db")) == {"refused": 5}
+
+
+def with_counts(path: Path) -> bytes:
+    with Store.open(path, readonly=True) as store:
+        made = Export(store, Chosen(), Level.FULL, Curtain(Scrubber()))
+        return "".join(jsonl.written(made, as_json, traffic=True)).encode()
+
+
+def counts(found: list[Found]) -> list[tuple[str, int]]:
+    return [(one.origin, one.n) for each in found if isinstance(each, Merged) for one in each.counts]
+
+
+def test_counts_of_traffic_are_read_of_both_by_who_counted_them(tmp_path: Path) -> None:
+    path = tmp_path / "more.db"
+    keep(path, entry(1, traffic=3))
+    counted_in(path, "a")
+    counted_in(path, "b")
+    found = counts(of_database(path))
+    assert sorted(found) == sorted(counts(read(OWN, with_counts(path))))
+    assert [n for _, n in found] == [3, 1, 1]
+    assert len({origin for origin, _ in found}) == 3
+    assert len({origin.partition("/")[0] for origin, _ in found}) == 1
+
+
+def test_counts_of_an_older_export_are_the_file_s(tmp_path: Path) -> None:
     line: Json = {"demur": 1, "traffic": msgspec.to_builtins(HOUR), "n": 5}
     assert OWN.claims(captured.lines([line]), Origin("x", Redactor()))
     assert captured.counted(read(OWN, captured.lines([line]))) == {"refused": 5}
+
+
+def test_what_machines_counted_is_not_doubled_in_whatever_order_and_form_it_is_merged(tmp_path: Path) -> None:
+    paths = {name: tmp_path / f"{name}.db" for name in ("a", "b", "c")}
+    for n, path in enumerate(paths.values()):
+        keep(path, entry(n, traffic=n + 1))
+        counted_in(path, n=10)
+    early = tmp_path / "early.jsonl"
+    early.write_bytes(with_counts(paths["a"]))
+    keep(paths["a"], entry(7, traffic=4))
+
+    def merge(into: str, *what: Path) -> None:
+        assert CliRunner().invoke(import_, [*map(str, what), "--db", str(paths[into])]).exit_code == 0
+
+    merge("b", paths["a"])
+    merge("b", early)
+    merge("c", paths["b"], paths["a"], early)
+    merge("a", paths["c"], paths["b"])
+    late = tmp_path / "late.jsonl"
+    late.write_bytes(with_counts(paths["a"]))
+    merge("b", late)
+    merge("c", late)
+    every = {path.name: with_counts(path) for path in paths.values()}
+    for lines in every.values():
+        told = [json.loads(line) for line in lines.splitlines() if b'"traffic"' in line]
+        assert sum(one["n"] for one in told if not one["imported"]) == 1 + 4 + 2 + 3
+        assert sum(one["n"] for one in told if one["imported"]) == 30
+    assert every["a.db"] == every["b.db"] == every["c.db"]
+
+
+def test_of_two_machines_the_verdict_that_was_given_last_stands_in_whatever_order_they_are_merged(
+    tmp_path: Path,
+) -> None:
+    said = {
+        "laptop": [("2026-11-24T10:00:00.000Z", Verdict.FALSE_POSITIVE), ("2026-11-24T12:00:00.000Z", Verdict.UNSURE)],
+        "desk": [("2026-11-24T11:00:00.000Z", Verdict.FALSE_POSITIVE), ("2026-11-24T13:00:00.000Z", Verdict.CORRECT)],
+    }
+    for machine, words in said.items():
+        keep(tmp_path / machine, entry(1, traffic=0))
+        with Store.open(tmp_path / machine) as store:
+            for at, verdict in words:
+                judgements.judge(store, Judgement(refusal_id=name(1), at=at, author="ann", verdict=verdict))
+    for ours, theirs in (("laptop", "desk"), ("desk", "laptop"), ("desk", "laptop")):
+        arguments = [str(tmp_path / theirs), "--db", str(tmp_path / ours)]
+        assert CliRunner().invoke(import_, arguments).exit_code == 0
+        with Store.open(tmp_path / ours) as store:
+            assert store.find(name(1)).verdict == Verdict.CORRECT
+            told = [one.at[11:13] for one in judgements.history(store, name(1))]
+            assert told == ["10", "11", "12", "13"]
+
+
+def test_the_version_that_is_read_is_the_one_that_is_written() -> None:
+    assert recorded.VERSION == levels.VERSION
+
+
+def test_a_report_of_one_refusal_is_merged_once(db: Path, tmp_path: Path) -> None:
+    export = tmp_path / "theirs.jsonl"
+    export.write_bytes(exported(db, Level.FULL))
+    ours = tmp_path / "ours.db"
+    for what in (db, export):
+        assert CliRunner().invoke(import_, [str(what), "--db", str(ours)]).exit_code == 0
+    one = merged(of_database(db))[0].refusals[0].id
+    with Store.open(ours) as store, Store.open(db) as theirs:
+        assert reported(store, [one]) == reported(theirs, [one]) != []
 
 
 def test_a_secret_that_their_machine_kept_is_not_kept_here(tmp_path: Path) -> None:
@@ -194,17 +293,34 @@ def test_a_database_out_of_a_pipe_and_one_with_a_journal_are_read(db: Path) -> N
     assert len(merged(list(OWN.read(io.BytesIO(data), Origin("-", Redactor()))))) == 3
 
 
-def test_a_database_of_an_older_demur_is_read_and_stays_as_it_is(tmp_path: Path) -> None:
-    path = tmp_path / "old.db"
+def test_nothing_is_left_beside_a_database_that_is_read(db: Path) -> None:
+    before = sorted(path.name for path in db.parent.iterdir())
+    assert merged(of_database(db))
+    assert sorted(path.name for path in db.parent.iterdir()) == before
+
+
+def steps() -> list[str]:
+    with Database(memory=True) as empty:
+        return [step.name for step in migrations.pending(empty)]
+
+
+@pytest.mark.parametrize("step", steps()[1:])
+def test_a_database_of_every_older_demur_is_read_and_not_touched(tmp_path: Path, step: str) -> None:
+    path = tmp_path / "old" / "demur.db"
+    path.parent.mkdir()
     with closing(sqlite3.connect(path)) as connection:
-        migrations.apply(Database(connection), stop_before="m005_retries")
-        row = msgspec.to_builtins(refusal(1)) | {"tags": "[]", "sources": "[]", "headers": "{}"}
+        migrations.apply(Database(connection), stop_before=step)
         columns = [name for _, name, *_ in connection.execute("pragma table_info(refusals)")]
+        row = {"tags": "[]", "sources": '["gateway"]', "headers": "{}"}
+        row = dict.fromkeys(columns) | msgspec.to_builtins(refusal(1)) | row
         connection.execute(f"insert into refusals values ({', '.join(f':{name}' for name in columns)})", row)
         connection.commit()
     before = path.read_bytes()
-    assert [one.refusals[0].id for one in merged(of_database(path))] == [name(1)]
+    assert CliRunner().invoke(import_, [str(path.parent), "--db", str(tmp_path / "ours.db")]).exit_code == 0
+    with Store.open(tmp_path / "ours.db") as store:
+        assert [one.id for one in store.refusals()] == [name(1)]
     assert path.read_bytes() == before
+    assert [file.name for file in path.parent.iterdir()] == ["demur.db"]
 
 
 def test_a_database_of_others_is_not_claimed_by_its_name(tmp_path: Path) -> None:
@@ -212,6 +328,47 @@ def test_a_database_of_others_is_not_claimed_by_its_name(tmp_path: Path) -> None
     with closing(sqlite3.connect(path)) as connection:
         connection.execute("create table history (id integer)")
     assert not any(source.claims(path.read_bytes()[:HEAD], Origin(str(path), Redactor())) for source in SOURCES)
+
+
+@pytest.mark.parametrize(("mark", "claimed"), [(APPLICATION_ID, True), (0, True), (0x47504B47, False)])
+def test_a_database_out_of_a_pipe_is_known_by_its_header(db: Path, mark: int, claimed: bool) -> None:
+    head = bytearray(db.read_bytes()[:HEAD])
+    assert int.from_bytes(head[68:72]) == APPLICATION_ID
+    head[68:72] = mark.to_bytes(4)
+    head = head.replace(b"CREATE TABLE", b"CREATE_TABLE").replace(b"create table", b"create_table")
+    assert OWN.claims(bytes(head), Origin("-", Redactor())) is claimed
+
+
+def test_a_database_without_a_mark_gets_it_when_it_is_written_and_not_when_it_is_read(db: Path) -> None:
+    def header() -> int:
+        with closing(sqlite3.connect(db)) as connection:
+            return int(connection.execute("pragma application_id").fetchone()[0])
+
+    with closing(sqlite3.connect(db)) as connection:
+        connection.execute("pragma application_id = 0")
+    Store.open(db, readonly=True).close()
+    assert header() == 0
+    Store.open(db).close()
+    assert header() == APPLICATION_ID
+
+
+def test_a_database_of_others_out_of_a_pipe_is_told_of_in_one_line(tmp_path: Path) -> None:
+    path = tmp_path / "history.db"
+    with closing(sqlite3.connect(path)) as connection:
+        connection.execute("create table history (id integer)")
+    found = list(OWN.read(io.BytesIO(path.read_bytes()), Origin("-", Redactor())))
+    assert [one.why for one in troubles(found)] == ["a database of another program"]
+
+
+def test_a_refusal_that_goes_while_the_database_is_read_keeps_no_other_back(db: Path) -> None:
+    with db.open("rb") as file:
+        found = OWN.read(file, Origin(str(db), Redactor()))
+        first = next(found)
+        with Store.open(db) as store, store.transaction() as connection:
+            connection.execute("delete from refusals where id = ?", [name(2)])
+        rest = list(found)
+    assert isinstance(first, Merged)
+    assert troubles(rest) == []
 
 
 def test_a_database_of_a_newer_demur_and_a_damaged_one_are_told_of(db: Path) -> None:
@@ -237,7 +394,7 @@ def test_a_stored_request_that_is_damaged_does_not_keep_the_others_back(db: Path
 
 
 @pytest.mark.parametrize(
-    "damage", [{"id": "x"}, {"kind": "of the future"}, {"segments": [{"n": 1}]}, {"contents": {"b2:x": "!"}}, {"skeleton": [{"x": 1}]}]
+    "damage", [{"demur": 2}, {"id": "x"}, {"kind": "of the future"}, {"segments": [{"n": 1}]}, {"contents": {"b2:x": "!"}}, {"skeleton": [{"x": 1}]}]
 )  # fmt: skip
 def test_a_line_that_is_no_record_is_told_of_and_the_rest_is_read(db: Path, damage: Json) -> None:
     first, second = exported(db, Level.FULL).splitlines()

@@ -168,7 +168,7 @@ def test_an_importer_that_fails_keeps_no_other_file_from_being_read(
             yield Trouble(1, "half")
             raise ZeroDivisionError
 
-    every = catalog.sources()
+    every = tuple(catalog.sources())
     monkeypatch.setattr(catalog, "sources", lambda: (Broken(), *every))
     (tmp_path / "a").write_bytes(b"broken")
     (tmp_path / "b").write_bytes(session())
@@ -239,6 +239,24 @@ def test_a_format_is_told_by_the_content_and_not_by_the_name() -> None:
     assert found is not None
     assert found.name == "transcript"
     assert catalog.find(b"nothing of the kind", origin) is None
+
+
+@pytest.mark.parametrize("noise", [b"\xff\xfe\xfd\n", b"\xfe\xff\n", b"\xff\xfe\n"])
+def test_noise_before_the_first_line_costs_no_other(tmp_path: Path, noise: bytes) -> None:
+    path = tmp_path / "a.jsonl"
+    path.write_bytes(noise + session())
+    assert (declined(one(path)), whys(one(path))) == (["req_0001"], [(1, "not JSON")])
+
+
+@pytest.mark.parametrize("encoding", ["utf-8-sig", "utf-16"])
+def test_a_file_that_begins_with_the_mark_of_its_encoding_is_known_and_read_whole(
+    tmp_path: Path, encoding: str
+) -> None:
+    path, lines = tmp_path / "a.jsonl", Session()
+    lines.refused(1)
+    path.write_text(bytes(lines).decode(), encoding=encoding)
+    events = one(path)
+    assert (events[0], whys(events), declined(events)) == (Began("transcript"), [], ["req_0001"])
 
 
 def test_no_two_formats_claim_one_file() -> None:

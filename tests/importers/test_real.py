@@ -3,6 +3,7 @@
 What an API declined without leaving a trace in the transcript cannot be found there; the plays that do so are named.
 """
 
+import json
 import os
 from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
@@ -16,11 +17,11 @@ from e2e_claude import PLANTED, claude
 from e2e_plays import PLAYS, Fact, facts, rules, word
 from e2e_process import Api, in_thread
 from proxy.cli.importing import import_
-from proxy.core.context import fingerprint, split
+from proxy.core.context import answers, fingerprint, split
 from proxy.core.redact import Redactor
-from proxy.pretend import SECRETS, Received
+from proxy.pretend import SECRETS, Received, Rule
 from proxy.store import Store
-from schemas.labels import Outcome, Stage
+from schemas.labels import History, Label, Outcome, Stage
 from schemas.records import Refusal
 
 UNTOLD = frozenset(
@@ -112,6 +113,27 @@ def test_what_was_asked_has_the_fingerprint_that_it_had_on_the_wire(imported: Im
                     assert refusal.asked == fingerprint(sent.segments), (name, key)
 
 
+def test_what_is_called_new_was_not_in_the_accepted_request_on_the_wire(imported: Imported) -> None:
+    seen: Counter[str | None] = Counter()
+    with Store.open(imported.db) as store:
+        for name, told in imported.told.items():
+            sent = {key: split(one.body, Redactor()).segments for key, one in told.items()}
+            for key, refusal in _by_request(store, told).items():
+                seen[refusal.history] += 1
+                known: set[str] = set()
+                if refusal.history == History.GROWN:
+                    known = {one.hash for one in sent[str(refusal.accepted_request_id)]}
+                    assert key not in (None, refusal.accepted_request_id)
+                elif refusal.history == History.FIRST:
+                    assert not answers(sent[key]), name
+                if refusal.history is not None:
+                    for one in store.segments(refusal.id):
+                        assert one.new == (one.hash not in known), (name, key, one.path)
+                        assert one.hash in {other.hash for other in sent[key]}, (name, key, one.path)
+    assert seen[History.GROWN] >= 1
+    assert seen[History.FIRST] >= 10
+
+
 def test_every_answer_is_counted_once(imported: Imported) -> None:
     with Store.open(imported.db) as store:
         rows = store.rows("select outcome, sum(n) as n from imported_traffic group by outcome")
@@ -146,3 +168,32 @@ def test_a_second_run_adds_nothing_and_what_was_printed_is_a_second_witness(impo
     assert {name: one.outcome for name, one in after.items()} == before
     assert sum("stream_json" in one.sources for one in after.values()) >= 20
     assert all(one.outcome != Outcome.UNKNOWN for one in after.values())
+
+
+def test_a_session_that_is_resumed_and_declined_again_has_what_the_wire_has(tmp_path: Path) -> None:
+    named = os.environ.get("DEMUR_CLAUDE", "")
+    if not os.access(named, os.X_OK):
+        pytest.skip("DEMUR_CLAUDE names no Claude Code")
+    prompts = ("First, say hi.", "<stuck> and hi.", "<stuck> once more", "<again> hi.", "<stuck> at last")
+    options: list[str] = ["--model", "claude-opus-5", "--output-format", "stream-json", "--verbose"]
+    rules = [Rule(word="<again>", play="answer"), Rule(word="<stuck>", play="refusal category=cyber")]
+    with in_thread(Api(rules=rules)) as api:
+        for prompt in prompts:
+            ran = claude(Path(named), tmp_path, prompt, *options, ANTHROPIC_BASE_URL=api.url)
+            session = json.loads(ran.out.splitlines()[0])["session_id"]
+            options = [*options[:5], "--resume", session]
+    sent = {one.request_id: split(one.received.body, Redactor()).segments for one in api.told}
+    db = str(tmp_path / "demur.db")
+    assert CliRunner().invoke(import_, [str(tmp_path / ".claude"), "--db", db, "--strict"]).exit_code == 0
+    with Store.open(Path(db)) as store:
+        found = [one for one in reversed(store.refusals()) if one.source == "transcript"]
+        maps = {one.id: store.segments(one.id) for one in found}
+    turns = {(one.turn, one.accepted_turn) for one in found}  # newer versions ask another model as well
+    assert turns == {(2, 1), (3, 1), (5, 4)}
+    assert len({one.incident_id for one in found}) == 2
+    for one in (one for one in found if one.request_id):
+        here, before = sent[str(one.request_id)], {each.hash for each in sent[str(one.accepted_request_id)]}
+        assert one.history == History.GROWN
+        assert one.asked == fingerprint(here)
+        said = {each.hash for each in here if each.label == Label.USER_TEXT} - before
+        assert {each.hash for each in maps[one.id] if each.new} == said

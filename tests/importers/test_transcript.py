@@ -25,8 +25,9 @@ from importers.sessions import (
 )
 from proxy.core.context import fingerprint, split
 from proxy.core.redact import Redactor
+from proxy.importers.named import Named
 from proxy.importers.requests import OPEN
-from proxy.importers.source import Origin
+from proxy.importers.source import Origin, Trouble
 from proxy.importers.transcript import Transcript
 from schemas.labels import Kind, Label, Outcome, Result, Role, Stage
 from schemas.records import Entry
@@ -46,7 +47,7 @@ def test_an_error_in_the_place_of_an_answer_is_a_refusal_with_all_that_it_says()
     assert (refusal.outcome, refusal.stage) == (Outcome.REFUSED, Stage.BEFORE_OUTPUT)
     assert (refusal.model, refusal.request_id, refusal.session_id) == (MODEL, "req_0001", SESSION)
     assert (refusal.client, refusal.client_version, refusal.entrypoint) == ("claude-cli", "2.1.197", "cli")
-    assert (refusal.role, refusal.project, refusal.turn) == (Role.MAIN, "lab-sheets", 1)
+    assert (refusal.role, refusal.project, refusal.branch, refusal.turn) == (Role.MAIN, "lab-sheets", "main", 1)
     assert refusal.at == "2026-11-23T14:00:02.000Z"
     assert refusal.input_tokens is None
 
@@ -75,6 +76,39 @@ def test_without_request_ids_an_error_belongs_to_the_answer_that_it_follows() ->
     assert (refusal.message_id, refusal.request_id, refusal.stage) == ("msg_0001", None, Stage.MID_STREAM)
     assert refusal.evidence == "rule:client_usage_policy"
     assert refusal.model == MODEL
+
+
+def test_an_error_that_follows_an_error_is_another_request() -> None:
+    session = Session()
+    session.prompt()
+    session.refused(1)
+    session.refused(2)
+    assert [refusal.request_id for refusal in refusals(session)] == ["req_0001", "req_0002"]
+    old = Session()
+    old.prompt()
+    old.error(REFUSALS[0].text)
+    old.error(REFUSALS[0].text)
+    assert len(refusals(old)) == 2
+
+
+def test_an_error_with_another_request_id_is_not_that_of_the_answer_before() -> None:
+    session = Session()
+    session.prompt()
+    session.answer(1, stop=None)
+    session.refused(2)
+    assert the(session).request_id == "req_0002"
+    assert ends(session) == {Result.ANSWERED: 1, Result.REFUSED: 1}
+
+
+@pytest.mark.parametrize("said", [REFUSALS[0], LOOK_ALIKES[0]], ids=lambda said: said.name)
+def test_a_line_that_stands_twice_is_one_line_though_it_names_no_request(said: Text) -> None:
+    session = Session()
+    session.prompt()
+    session.error(said.text, apiErrorStatus=said.status or 400)
+    session.prompt("more")
+    once = ends(session)
+    session.lines += session.lines
+    assert (sum(once.values()), ends(session)) == (1, once)
 
 
 def test_an_error_after_an_answer_that_had_ended_is_a_request_of_its_own() -> None:
@@ -388,7 +422,6 @@ def test_a_prompt_after_a_refusal_goes_on_from_the_one_that_was_declined() -> No
     session.refused(2)
     _, second = refusals(session)
     assert second.asked == asked({"role": "user", "content": [text("say hi"), text("again please")]})
-    assert second.turn == 1
 
 
 def test_a_prompt_that_was_edited_stands_where_its_parent_stands() -> None:
@@ -429,7 +462,6 @@ def test_the_turn_is_kept_with_what_its_tools_had_read_and_without_secrets() -> 
     prompt, segment = entry.segments
     assert entry.contents[prompt.content] == b'"Please look."'
     assert (segment.label, segment.tool, segment.target) == (Label.TOOL_RESULT, "Read", "/lab/sheet.csv")
-    assert (prompt.new, segment.new) == (None, None)
     assert SECRET.encode() not in entry.contents[segment.content]
     assert (entry.refusals[0].replacements, entry.refusals[0].exact, entry.skeleton) == (1, None, None)
 
@@ -445,7 +477,7 @@ def test_without_content_only_the_map_is_kept() -> None:
 
 
 def test_a_secret_is_in_no_field() -> None:
-    session = Session(cwd=f"/home/{SECRET}", sessionId=SECRET)
+    session = Session(cwd=f"/home/{SECRET}", sessionId=SECRET, gitBranch=f"fix-{SECRET}")
     session.prompt(SECRET)
     session.refused(1, requestId=SECRET)
     session.fallback(2, apiRefusalCategory=SECRET, originalModel=SECRET, apiRefusalExplanation=SECRET)
@@ -494,12 +526,30 @@ def test_each_answer_is_counted_once_by_hour_and_model() -> None:
     assert (key.client, key.client_version, key.entrypoint, key.role) == ("claude-cli", "2.1.197", "cli", "main")
 
 
-def test_what_was_copied_from_another_session_is_not_counted_again() -> None:
-    session = Session()
+def names(session: Session) -> set[int]:
+    return {name for one in found(session) if isinstance(one, Named) for some in one.names for name in some}
+
+
+@pytest.mark.parametrize("anew", [False, True])
+def test_what_was_copied_from_another_session_has_the_names_that_it_has_there(anew: bool) -> None:
+    session, fork = Session(version="1.0.72"), Session()
     session.prompt()
-    session.answer(1, forkedFrom={"sessionId": SESSION, "messageUuid": "x"})
-    session.answer(2)
-    assert ends(session) == {Result.ANSWERED: 1}
+    session.answer(1, requestId=...)
+    session.error(REFUSALS[0].text)
+    for line in session.lines:
+        copied = {"sessionId": "another", "forkedFrom": {"sessionId": SESSION, "messageUuid": line["uuid"]}}
+        fork.lines.append(line | copied | ({"uuid": f"new {line['uuid']}"} if anew else {}))
+    assert names(fork) == names(session)
+    assert len(names(session)) == 2
+    assert the(fork).id == the(session).id
+    fork.answer(2)
+    assert len(names(fork) - names(session)) == 1
+
+
+def test_a_copy_whose_original_is_no_text_is_named_by_itself() -> None:
+    session = Session()
+    session.error(REFUSALS[0].text, forkedFrom={"messageUuid": 7})
+    assert len(names(session)) == 1
 
 
 def test_a_request_that_is_told_of_again_much_later_is_not_counted_again() -> None:
@@ -535,6 +585,30 @@ def test_a_line_that_is_no_json_is_told_of_and_the_rest_is_read() -> None:
         (4, "cut in the middle: it may still be being written"),
     ]
     assert sum(bool(getattr(one, "refusals", ())) for one in found(data)) == 1
+
+
+@pytest.mark.parametrize("told", ["HEAD", "", ..., 7])
+def test_where_there_is_no_branch_none_is_told(told: object) -> None:
+    session = Session(gitBranch=told)
+    session.refused(1)
+    assert the(session).branch is None
+
+
+def test_a_mark_of_the_encoding_before_the_first_line_costs_it_nothing() -> None:
+    session = Session()
+    session.refused(1)
+    session.prompt()
+    assert the(b"\xef\xbb\xbf" + bytes(session)).request_id == "req_0001"
+
+
+def test_zero_bytes_in_a_line_s_place_are_told_of_and_the_line_behind_them_is_read() -> None:
+    session = Session()
+    session.prompt()
+    session.refused(1)
+    first, second = bytes(session).splitlines(keepends=True)
+    every = found(first + b"\0" * 4096 + second + b"\0" * 512)
+    assert [one.line for one in every if isinstance(one, Trouble)] == [2, 3]
+    assert [one.refusals[0].request_id for one in every if isinstance(one, Entry) and one.refusals] == ["req_0001"]
 
 
 def test_bytes_that_are_no_utf_8_and_half_an_emoji_are_read_leniently() -> None:

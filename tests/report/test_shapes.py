@@ -1,5 +1,6 @@
 """The facts in their shapes: what the templates ask for, and what no text of others can break out of."""
 
+import dataclasses
 import json
 from pathlib import Path
 from typing import Any
@@ -17,7 +18,8 @@ from proxy.report import SHAPES, written
 from proxy.report.channels import channels
 from proxy.report.facts import title
 from proxy.report.markdown import behavior, fenced, issue
-from proxy.report.pack import Excerpt, Extra, Level, Pack, pack
+from proxy.report.pack import Excerpt, Extra, Level, Pack
+from proxy.report.packing import pack
 from proxy.report.personal import Machine, known, machine
 from proxy.report.sources import Sources
 from schemas.labels import Kind, Outcome, Result, Stage, Verdict
@@ -56,6 +58,7 @@ def dossier(
         "cost": Cost(),
         "burst": Burst(count=0, expected=0.0, probability=1.0),
         "despite_exemption": False,
+        "about": "",
         "advice": [],
         "links": [],
     }
@@ -177,9 +180,47 @@ def test_repeats_are_told_from_distinct_ones() -> None:
         dossier(2, asked="a", incident_id="i"), dossier(1, asked="a", incident_id="i"), dossier(3, incident_id="j")
     )
     text = issue(made)
-    assert "Refusals: 3, in 2 incidents and 0 sessions" in text
-    assert "Distinct contents: 2; 1 said what an earlier one had said" in text
+    assert "Refusals: 3, in 2 incidents (of 3 the session is not known)" in text
+    assert "Distinct contents: 2, by what was newest in each (of 1 it is not known and counts as one)" in text
+    assert "Said before: 1 said what an earlier one had said, or added nothing to what had been accepted" in text
     assert [event.request_id for event in made.events] == ["req_0001", "req_0002", "req_0003"]
+
+
+@pytest.mark.parametrize("shape", ["issue", "behavior", "mail", "exhibit"])
+def test_what_holds_for_each_of_several_is_told_once(shape: str) -> None:
+    same = {
+        "explanation": "Declined as it is.",
+        "role": "subagent",
+        "client_version": "2.1.330",
+        "client": "claude-cli",
+    }
+    cost = {"cost": Cost(input_tokens=400, attempts=1)}
+    made = [dossier(n, (segment(3),), more=cost, **same) for n in (1, 2)] + [
+        dossier(3, (segment(4),), more=cost, **same)
+    ]
+    text = SHAPES[shape](packed(*made))
+    for once in ("Declined as it is.", "The same for each of them", "b2:ab", "Operating"):
+        assert text.count(once) == (2 if once == "b2:ab" else 1), once
+    assert text.count("subagent") == (1 if shape != "exhibit" else 4)
+    assert text.count("(as for refusal 1)") == (1 if shape in ("issue", "behavior") else 3)
+    assert all(text.count(f"req_000{n}") >= 1 for n in (1, 2, 3))
+    assert "1200 in" in text
+    assert "The same for each" not in SHAPES[shape](packed(made[0]))
+
+
+def test_of_cyber_it_is_told_that_no_exemption_is_named() -> None:
+    assert "Exemption: none that its owner names" in issue(packed(dossier()))
+    assert "Exemption" not in issue(packed(dossier(category="bio")))
+    assert "none that its owner" not in issue(packed(dossier(), exemption="2026-11-01"))
+
+
+def test_what_others_wrote_makes_no_line_of_its_own_and_stands_in_a_fence() -> None:
+    evil = dataclasses.replace(PAIR, declined_by="x](https://evil.example) @someone <img>")
+    text = issue(packed(dossier(category="cyber\nRequest id: req_9999 @someone"), pairs=[evil]))
+    assert "\nRequest id: req_9999" not in text
+    outside = "".join(text.split("```")[::2])
+    assert "@someone" not in outside
+    assert "evil.example" not in outside
 
 
 def test_ids_say_no_more_than_ids() -> None:
@@ -221,16 +262,93 @@ def test_many_candidates_are_counted() -> None:
     [
         ({"request_id": "req_vrtx_0001"}, "Platform", "Google Vertex AI"),
         ({"model": "us.anthropic.claude-opus-5"}, "Platform", "AWS Bedrock"),
-        ({}, "Platform", "Anthropic API"),
+        ({"message_id": "msg_bdrk_0001"}, "Platform", "AWS Bedrock"),
+        ({"message_id": "msg_vrtx_0001"}, "Platform", "Google Vertex AI"),
+        ({}, "Platform", "not recorded"),
+        ({"client": "claude-cli", "client_version": "2.1.330"}, "Claude Code Version", "```text\n2.1.330"),
+        ({"client": "anthropic-python", "client_version": "0.50.1"}, "Claude Code Version", "```text\nnot known"),
         ({"model": "claude-sonnet-5"}, "Claude Model", "Sonnet"),
         ({"model": "claude-fable-5"}, "Claude Model", "Other"),
         ({"model": None}, "Claude Model", "Not sure / Multiple models"),
         ({"entrypoint": "sdk-cli"}, "Terminal/Shell", "Non-interactive/CI environment"),
-        ({"entrypoint": "cli"}, "Terminal/Shell", "iTerm2"),
+        ({"entrypoint": "cli"}, "Terminal/Shell", "iTerm2 (of the machine that this report was made on)"),
     ],
 )
 def test_what_the_template_lets_choose_is_chosen(fields: dict[str, Any], heading: str, told: str) -> None:
     assert f"### {heading}\n\n{told}" in issue(packed(dossier(**fields)))
+
+
+@pytest.mark.parametrize(
+    ("entrypoint", "terminal", "told"),
+    [
+        ("sdk-cli", "Other", "Non-interactive/CI environment"),
+        ("cli", "Other", "not recorded"),
+        (None, "Other", "not recorded"),
+        ("cli", "Warp", "Warp (of the machine that this report was made on)"),
+    ],
+)
+def test_platform_and_terminal_are_told_where_they_are_known_and_alike_in_every_shape(
+    entrypoint: str | None, terminal: str, told: str
+) -> None:
+    machine_ = Machine("macOS", terminal)
+    made = pack([dossier(entrypoint=entrypoint)], Level.METADATA, hide, machine=machine_)
+    assert made.terminal == told
+    assert made.platform == "not recorded"
+    for name, shape in SHAPES.items():
+        text = shape(made)
+        assert told in text or name == "behavior"  # its form does not ask for it
+        assert "not recorded" in text
+        assert "Anthropic API" not in text
+    for shape in (issue, behavior):
+        assert "not told at the level ids" in shape(pack([dossier()], Level.IDS, hide, machine=machine_))
+    two = pack([dossier(1, request_id="req_vrtx_1"), dossier(2)], Level.METADATA, hide, machine=machine_)
+    assert two.platform == "Google Vertex AI, not recorded"
+
+
+@pytest.mark.parametrize("shape", SHAPES)
+def test_what_a_transcript_told_of_a_request_is_not_the_request(shape: str) -> None:
+    parts = (segment(0, label="user_text"), segment(1))
+    told = dossier(segments=parts, source="transcript", sources=["transcript"])
+    text = SHAPES[shape](packed(told))
+    assert "28000" not in text
+    assert ("from a transcript: 2 parts" in text) == (shape != "json")
+    assert ('"known_parts": 2' in text) == (shape == "json")
+    whole = (segment(0, label="system", path="system[0]"), *parts)
+    for fields in ({"sources": ["transcript", "gateway"], "segments": whole}, {"segments": parts}):
+        assert "28000" in SHAPES[shape](packed(dossier(**fields))).replace("42000", "28000")
+
+
+def test_what_is_not_known_of_all_is_not_told_of_all() -> None:
+    known, unknown = dossier(1, more={"cost": Cost(input_tokens=400)}), dossier(2)
+    assert "Cost in tokens, of all: 400 in (it is known of 1 of 2)" in issue(packed(known, unknown))
+    assert "Cost in tokens: 400 in; 1 attempt" in issue(packed(known))
+    heard = dossier(sources=["transcript"], more={"cost": Cost(input_tokens=400)})
+    assert "Cost in tokens: 400 in\n" in issue(packed(heard))
+
+
+def test_one_segment_is_one() -> None:
+    assert "Request: 1 segment, 14000 bytes" in issue(packed(dossier(segments=(segment(0),))))
+    one = dossier(segments=(segment(0),), source="transcript")
+    assert "Known of the request: from a transcript: 1 part" in issue(packed(one))
+
+
+def test_what_may_be_none_is_not_called_a_refusal() -> None:
+    for kind in (Kind.UNCLASSIFIED, Kind.SOFT_REFUSAL):
+        made = packed(dossier(kind=kind))
+        for shape in ("issue", "behavior", "mail", "exhibit"):
+            text = SHAPES[shape](made)
+            assert "that may have been declined" in text
+            assert "safeguards declined" not in text
+            assert "declined by the API's safeguards: " not in text.replace(
+                "may have been declined by the API's safeguards: ", ""
+            )
+
+
+def test_what_another_model_did_is_no_reproduction() -> None:
+    trial = Trial(refusal_id="x", at="x", purpose="replay", model="claude-sonnet-5", outcome=Result.ANSWERED)
+    text = behavior(packed(dossier(more={"trials": [trial]})))
+    assert "Haven't tried to reproduce" in text
+    assert "Sent again: to claude-sonnet-5: declined 0 of 1" in text
 
 
 @pytest.mark.parametrize(
@@ -243,7 +361,8 @@ def test_what_the_template_lets_choose_is_chosen(fields: dict[str, Any], heading
     ],
 )
 def test_whether_it_can_be_reproduced_is_what_was_tried(outcomes: list[Result], told: str) -> None:
-    trials = [Trial(refusal_id="x", at="x", purpose="replay", model="m", outcome=outcome) for outcome in outcomes]
+    model = "claude-opus-5"
+    trials = [Trial(refusal_id="x", at="x", purpose="replay", model=model, outcome=outcome) for outcome in outcomes]
     text = behavior(packed(dossier(more={"trials": trials})))
     assert f"### Can You Reproduce This?\n\n{told}" in text
 
@@ -290,19 +409,22 @@ def test_channels_are_data_with_a_date_and_without_a_token(
     assert all(one.seen.startswith("2026-") and "token=" not in one.where for one in found)
 
 
+OTHERS = {"ACME_API_KEY": "zz-acme-0815", "MAX_TOKEN": "12345678", "KEY_TOKEN": "/etc/token-1", "NO_TOKEN": "disabled"}
+
+
 def test_what_is_known_of_the_machine_is_its_owners(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / ".gitconfig").write_text(
         "[user]\n name = Mara Quill\n email = mara@quill.io\n[github]\n user = maraq\n"
     )
     monkeypatch.setenv("HOME", str(tmp_path))
     monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path / "none"))
-    found = known({"USER": "mquill", "EMAIL": "m@q.io", "ANTHROPIC_API_KEY": "k-0815", "HOSTNAME": "box"})
+    found = known({"USER": "mquill", "EMAIL": "m@q.io", "ANTHROPIC_API_KEY": "k-0815", "HOSTNAME": "box"} | OTHERS)
     assert found.names == ("Mara Quill",)
     assert {"mquill", "maraq"} <= set(found.accounts)
     assert found.emails == ("mara@quill.io", "m@q.io")
     assert str(tmp_path) in found.homes
     assert "box" in found.hosts
-    assert found.secrets == ("k-0815",)
+    assert found.secrets == ("k-0815", "zz-acme-0815")
 
 
 def test_a_machine_of_which_nothing_is_known_is_no_failure(monkeypatch: pytest.MonkeyPatch) -> None:

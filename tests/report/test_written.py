@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from answers import DETAILS, STOP, end, start
 from commands import declined, request
-from planted import FORMS, IDS, PLACES, PRIVATE, SECRETS, left, wrapped
+from planted import FORMS, FURTHER, FURTHER_PLACES, IDS, PLACES, PRIVATE, SECRETS, left, wrapped
 from proxy.core.known import Known
 from proxy.judgements import judge
 from proxy.report import SHAPES, UnsafeError, written
@@ -87,13 +87,13 @@ def test_what_is_chosen_leaves_scrubbed(store: Store, shape: str) -> None:
     assert "not chosen" not in found
 
 
-_ALL = [*SECRETS.values(), *PRIVATE.values()]
+_ALL = [*SECRETS.values(), *FURTHER.values(), *PRIVATE.values()]
 
 
 @settings(max_examples=25, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(
     st.lists(st.sampled_from(_ALL), min_size=1, max_size=3),
-    st.sampled_from([*PLACES.values()]),
+    st.sampled_from([*PLACES.values(), *FURTHER_PLACES.values()]),
     st.sampled_from([*FORMS.values()]),
     st.sampled_from([*SECRETS.values()]),
     st.data(),
@@ -192,8 +192,27 @@ def test_the_poison_test_and_the_incident_are_told_though_one_refusal_is_named(s
     read = sources(store, [earlier], Settings())
     assert isinstance(read, Sources)
     found = written(read, Settings(), level=Level.METADATA, shape="mail", known=OWNER, machine=MACHINE).text
-    assert f"a text no longer than a greeting was declined too: {IDS[1]}" in found
-    assert f"2 refusals that followed from the same candidates, {earlier.at} to {later.at}" in found
+    assert f"after something else had been declined, a text of at most 6 tokens was declined too: {IDS[1]}" in found
+    assert f"2 refusals with what had been new in the first of them, {earlier.at} to {later.at}" in found
+    assert "whatever was said" not in found
+
+
+def test_a_short_text_that_is_itself_what_was_declined_is_no_poison_test(store: Store) -> None:
+    chain: list[dict[str, Any]] = [
+        {"role": "user", "content": "please format this file for me"},
+        {"role": "assistant", "content": "ok"},
+        {"role": "user", "content": "BADBIO turn two"},
+    ]
+    assert store.apply([declined(request(messages=chain), at=AT, request_id=IDS[0])]) == 0
+    assert sources(store, store.refusals(), Settings()).poisoned == []
+    chain[-1] = {"role": "user", "content": [{"type": "text", "text": "BADBIO turn two"}] * 2}
+    assert store.apply([declined(request(messages=chain), at=AT + 60, request_id=IDS[1])]) == 0
+    read = sources(store, store.refusals(), Settings())
+    assert read.poisoned == []
+    found = written(read, Settings(), level=Level.METADATA, shape="issue", known=OWNER, machine=MACHINE).text
+    assert "Distinct contents: 1, by what was newest in each" in found
+    assert "Said before: 1 said" in found
+    assert "too:" not in found
 
 
 @pytest.mark.parametrize(

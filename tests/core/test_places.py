@@ -1,0 +1,18 @@
+"""Places that are kept, asked of often."""
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from proxy.core.places import Places
+
+SPANS = st.tuples(st.integers(0, 12), st.integers(1, 6)).map(lambda span: (span[0], span[0] + span[1]))
+
+
+@given(st.lists(SPANS), SPANS)
+def test_what_holds_and_what_touches_a_span_is_what_a_plain_look_at_all_of_them_finds(
+    spans: list[tuple[int, int]], asked: tuple[int, int]
+) -> None:
+    places = Places(spans)
+    start, end = asked
+    assert places.hold(start, end) == any(one <= start and end <= two for one, two in spans)
+    assert list(places.touching(start, end)) == sorted({(a, b) for a, b in spans if a < end and b > start})
