@@ -110,6 +110,17 @@ def read(blobs: Iterable[bytes], new: bytes | None) -> Request:
     return Request(msgspec.convert(fields, list[Segment]), skeleton)
 
 
+def stored(connection: sqlite3.Connection, refusal_id: str) -> list[Segment]:
+    """The map of a stored request; nothing where it is damaged."""
+    sql = "select items from maps join chunks on chunks.id = chunk_id where refusal_id = ? order by n"
+    blobs = [blob for (blob,) in connection.execute(sql, [refusal_id])]
+    new = connection.execute("select new from requests where refusal_id = ?", [refusal_id]).fetchone()
+    try:
+        return read(blobs, new and new[0]).segments
+    except DAMAGED:
+        return []
+
+
 def contents(of: list[Item]) -> set[str]:
     """The keys of all segments that are named."""
     return {spelt(item[0] if len(item) == 1 else item[_CONTENT]) for item in of if isinstance(item, list)}

@@ -108,7 +108,7 @@ def _rows(connection: sqlite3.Connection, session_id: str) -> Iterator[_Row]:
         select id, kind, agent_id, at, accepted_at, asked, fingerprint from refusals where session_id = ? order by at, id
     """
     for name, kind, agent_id, at, accepted_at, asked, stored in connection.execute(sql, [session_id]).fetchall():
-        segments = _segments(connection, name)
+        segments = chunks.stored(connection, name)
         declined = Declined(
             session_id=session_id,
             agent_id=agent_id,
@@ -119,17 +119,6 @@ def _rows(connection: sqlite3.Connection, session_id: str) -> Iterator[_Row]:
             marks=marks_of(segments),
         )
         yield _Row(name, kind, declined, marks_of(essential(segments)), is_short(segments))
-
-
-def _segments(connection: sqlite3.Connection, refusal_id: str) -> list[Segment]:
-    """The map of a stored request; nothing where it is damaged."""
-    sql = "select items from maps join chunks on chunks.id = chunk_id where refusal_id = ? order by n"
-    blobs = [blob for (blob,) in connection.execute(sql, [refusal_id])]
-    new = connection.execute("select new from requests where refusal_id = ?", [refusal_id]).fetchone()
-    try:
-        return chunks.read(blobs, new and new[0]).segments
-    except chunks.DAMAGED:
-        return []
 
 
 def _of_session(connection: sqlite3.Connection, row: _Row) -> Iterator[Opened]:

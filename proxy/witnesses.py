@@ -2,12 +2,14 @@
 
 They are joined on the request id; where one of them knows none, on session, time and what the last turn said. A witness's own id is kept,
 so that it is known when it comes again (an import that is repeated), and can still be asked for. What the row lacked is taken
-from the witness, and nothing that it had is changed.
+from the witness, and nothing that it had is changed; but where the row's witnesses only told of the request, one who saw it as it was sent puts it in the place of
+their fragment.
 """
 
 import sqlite3
 
 import msgspec
+from msgspec.structs import replace
 
 from proxy import chunks
 from proxy.packed import Packed
@@ -30,6 +32,9 @@ _BY_SESSION = """
         and apart <= iif(asked is not null and asked = :asked, :same_words, iif(asked is null or :asked is null, :no_words, -1))
     order by apart, id
 """
+_NAMED = "select 1 from judgements where refusal_id = ? and segment is not null"
+"""Whether a person named a part of the stored request, by its number."""
+_TAKE_OUT = ("delete from maps where refusal_id = ?", "delete from requests where refusal_id = ?")
 _KEPT = frozenset(
     ("id", "source", "sources", "verdict", "domain", "tags", "incident_id", "fingerprint", "headers", "outcome")
 )
@@ -51,12 +56,23 @@ def attest(connection: sqlite3.Connection, refusal: Refusal, entry: Packed | Non
     told = REFUSALS.row(refusal) | {"twin": twin, "sources": msgspec.json.encode([*sources, refusal.source]).decode()}
     connection.execute(_FILL, told)
     connection.execute("insert into witnesses values (?, ?, ?)", [refusal.id, twin, refusal.source])
-    if (
-        entry is not None
-        and connection.execute("select 1 from requests where refusal_id = ?", [twin]).fetchone() is None
-    ):
-        chunks.add(connection, twin, entry)
+    if entry is not None:
+        _bring(connection, twin, refusal, entry)
     return True
+
+
+def _bring(connection: sqlite3.Connection, twin: str, refusal: Refusal, entry: Packed) -> None:
+    """Its request, where the row has none, or has only a part and this is whole. What the part showed to be new is new in the whole."""
+    found = connection.execute("select whole from requests where refusal_id = ?", [twin]).fetchone()
+    if found is None:
+        chunks.add(connection, twin, entry)
+    elif not found[0] and entry.skeleton is not None and not connection.execute(_NAMED, [twin]).fetchone():
+        told = {one.hash for one in chunks.stored(connection, twin) if one.new}
+        segments = [replace(one, new=True) if one.new is None and one.hash in told else one for one in entry.segments]
+        for sql in _TAKE_OUT:
+            connection.execute(sql, [twin])
+        connection.execute("update refusals set replacements = ? where id = ?", [refusal.replacements, twin])
+        chunks.add(connection, twin, replace(entry, segments=segments))
 
 
 def _twin(connection: sqlite3.Connection, refusal: Refusal) -> tuple[str, list[str]] | None:

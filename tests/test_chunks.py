@@ -185,7 +185,9 @@ def older(path: Path, *given: Entry, with_new: bool = True) -> None:
         migrations.apply(old, stop_before="m007_chunks")
         for packed in map(pack, given):
             refusal_id = packed.refusals[0].id
-            old.table("refusals").insert(REFUSALS.row(packed.refusals[0]))
+            table = old.table("refusals")
+            row = REFUSALS.row(packed.refusals[0])
+            table.insert({column: row[column] for column in table.columns_dict if column in row})
             for each in packed.segments:
                 old.table("refusal_segments").insert({"refusal_id": refusal_id} | msgspec.structs.asdict(each))
             for content, blob in packed.contents.items():

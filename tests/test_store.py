@@ -19,6 +19,7 @@ from entries import HOUR, disk, entry, key, name, pin, python, refusal, remount
 from proxy.adoption import move
 from proxy.core.stamps import stamp
 from proxy.database import NoDatabaseError
+from proxy.judgements import judge
 from proxy.packed import dump, pack
 from proxy.spool import Spool, spool_folder
 from proxy.store import Advance, Store, StoreError
@@ -26,7 +27,7 @@ from proxy.tables import ACCEPTED, ATTEMPTS, REFUSALS
 from proxy.upkeep import expire, health, vacuum, verify
 from schemas.labels import Kind, Outcome, Result, Verdict
 from schemas.migrations import migrations
-from schemas.records import Accepted, Attempt, Entry, Pin, Refusal, Rephrasing, Traffic, Update
+from schemas.records import Accepted, Attempt, Entry, Judgement, Pin, Refusal, Rephrasing, Traffic, Update
 
 posix = pytest.mark.skipif(sys.platform == "win32", reason="POSIX permissions")
 
@@ -908,6 +909,48 @@ def test_a_witness_brings_the_request_that_the_first_one_lacked(store: Store) ->
     store.apply([entry(2, b'"text"', source="flow", **seen)])
     assert b'"text"' in store.body(name(1))
     assert len(store.refusals()) == 1
+
+
+def told(n: int, *contents: bytes, new: bool | None = None, **fields: Any) -> Entry:
+    """What a transcript tells of a declined request: some of its parts, and which of them were new."""
+    made = entry(n, *contents, **{"source": "transcript", "request_id": "req_1", "session_id": "s"} | fields)
+    made.segments = [msgspec.structs.replace(one, new=new) for one in made.segments]
+    made.skeleton = None
+    return made
+
+
+def test_a_witness_that_saw_the_request_whole_puts_it_in_the_place_of_a_part(store: Store) -> None:
+    store.apply([told(1, b'"new"', new=True)])
+    whole = entry(2, b'"old"', b'"new"', source="flow", request_id="req_1", session_id="s")
+    whole.refusals[0].replacements = 3
+    store.apply([whole])
+    assert store.body(name(1)) == b'{"messages":["old","new",]}'
+    assert [(one.hash, one.new) for one in store.segments(name(1))] == [(key(b'"old"'), None), (key(b'"new"'), True)]
+    (found,) = store.refusals()
+    assert (found.sources, found.replacements) == (["transcript", "flow"], 3)
+    vacuum(store)
+    assert all(finding.ok for finding in verify(store))
+
+
+def test_what_the_whole_request_says_of_its_parts_stands(store: Store) -> None:
+    store.apply([told(1, b'"a"', b'"b"', new=True)])
+    whole = entry(2, b'"a"', b'"b"', source="flow", request_id="req_1", session_id="s")
+    whole.segments[0].new = False
+    store.apply([whole])
+    assert [one.new for one in store.segments(name(1))] == [False, True]
+
+
+def test_a_part_stays_where_nothing_better_comes_or_a_person_has_named_one(store: Store) -> None:
+    store.apply([told(1, b'"a"', new=True)])
+    store.apply([told(2, b'"a"', b'"b"', source="otel")])
+    assert len(store.segments(name(1))) == 1
+    judge(
+        store,
+        Judgement(refusal_id=name(1), at="2099-11-23T15:00:00.000Z", author="me", verdict=Verdict.UNSURE, segment=0),
+    )
+    store.apply([entry(3, b'"x"', source="flow", request_id="req_1", session_id="s")])
+    assert [one.hash for one in store.segments(name(1))] == [key(b'"a"')]
+    assert store.refusals()[0].sources == ["transcript", "otel", "flow"]
 
 
 def test_what_was_accepted_is_forgotten_after_a_day_and_which_model_took_it_with_the_refusals(store: Store) -> None:
