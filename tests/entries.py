@@ -94,6 +94,11 @@ def python(code: str, *arguments: object) -> subprocess.Popen[str]:
     )
 
 
+def untraced() -> dict[str, str]:
+    """An environment for a process that a signal interrupts: one that comes while coverage holds its lock would hang it."""
+    return {name: value for name, value in os.environ.items() if not name.startswith("COV")}
+
+
 @contextmanager
 def disk(folder: Path, size: str = "2m") -> Iterator[Path]:
     """A small disk of its own. Skips where this machine does not let us mount one."""

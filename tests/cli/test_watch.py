@@ -16,6 +16,7 @@ from typing import Self
 import pytest
 
 from commands import demur, lines, objects
+from entries import untraced
 from importers.sessions import Session
 
 LONG = 60.0
@@ -37,7 +38,7 @@ def db(tmp_path: Path) -> Path:
 class Watching:
     """The command, while it runs."""
 
-    def __init__(self, folder: Path, db: Path, *options: str) -> None:
+    def __init__(self, folder: Path, db: Path, *options: str, env: dict[str, str] | None = None) -> None:
         command = [sys.executable, "-m", "proxy.cli", "watch", str(folder), "--every", "0.1", "--db", str(db), *options]
         self.process = subprocess.Popen(
             command,
@@ -46,6 +47,7 @@ class Watching:
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
             cwd=Path(__file__).parents[2],
+            env=env,
         )
         assert self.process.stdout
         assert self.process.stderr
@@ -218,7 +220,7 @@ def test_ctrl_c_ends_the_first_look_as_well(folder: Path, db: Path) -> None:
     many = b"".join(refused(n) for n in range(3000))
     for n in range(20):
         (folder / f"{n}.jsonl").write_bytes(many + refused(5000 + n))
-    with Watching(folder, db) as running:
+    with Watching(folder, db, env=untraced()) as running:
         while not db.exists():
             time.sleep(0.05)
         assert running.end(signal.SIGINT) != 0
