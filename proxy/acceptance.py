@@ -16,11 +16,11 @@ from typing import NamedTuple
 from proxy import logs
 from proxy.core import news
 from proxy.core.asker import Asker
-from proxy.core.context import ADDED, fingerprint, last_turn
 from proxy.core.identities import Identities
 from proxy.core.incident import SHORT
 from proxy.core.passed import MAIN, Passed
 from proxy.core.redact import Redactor
+from proxy.core.said import ADDED, fingerprint, last_turn
 from proxy.core.stamps import stamp
 from proxy.database import NoDatabaseError
 from proxy.store import Store

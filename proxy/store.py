@@ -4,10 +4,7 @@ An ``Entry`` lands whole, in one transaction, or not at all; what its own conten
 under ``losses``, so that one bad entry never keeps the others waiting. What an entry changes stands in ``proxy.changes``.
 
 Entries come out of spools (see ``proxy.spool``). How far a spool has been moved is written in the same transaction as what
-was moved, so no death between the two can lose or repeat an entry.
-
-Segments are kept once, compressed, under the hash of their content. A stored request is its map, in chunks that requests share
-(see ``proxy.chunks``), and its skeleton: literal bytes and segment keys in order, which joined give the request again.
+was moved, so no death between the two can lose or repeat an entry. The requests themselves are read by ``proxy.requests``.
 """
 
 import sqlite3
@@ -16,16 +13,15 @@ from collections.abc import Iterable, Sequence
 from typing import Any
 
 import msgspec
-import zstandard
 from msgspec import Struct
 
-from proxy import chunks
 from proxy.changes import add, lose
-from proxy.database import DatabaseFile, StoreError
+from proxy.database import StoreError
 from proxy.incidents import regroup, unpacked
-from proxy.packed import Packed, pack, unzstd
+from proxy.packed import Packed, pack
+from proxy.requests import Requests
 from proxy.tables import ACCEPTED, ANNOTATIONS, ATTEMPTS, NOW, PINS, REFUSALS, REPHRASINGS
-from schemas.records import Accepted, Annotation, Attempt, Entry, Pin, Refusal, Rephrasing, Segment, Traffic
+from schemas.records import Accepted, Annotation, Attempt, Entry, Pin, Refusal, Rephrasing, Traffic
 
 __all__ = ["Advance", "Loss", "Store", "StoreError"]
 
@@ -74,7 +70,7 @@ class Loss(Struct, kw_only=True):
     what: str
 
 
-class Store(DatabaseFile):
+class Store(Requests):
     """The records in one database file. Every method raises StoreError where the database is at fault."""
 
     def apply(self, entries: Iterable[Entry | Packed], advance: Advance | None = None) -> int:
@@ -274,42 +270,6 @@ class Store(DatabaseFile):
         rows = self.rows("select at from unpinned where key = ?", [key])
         return rows[0]["at"] if rows else None
 
-    def segments(self, refusal_id: str) -> list[Segment]:
-        """The map of the request, in order; empty where nothing is known of it."""
-        return self._request(refusal_id).segments
-
-    def content(self, key: str) -> bytes:
-        """The JSON of a segment. Raises StoreError when it was not kept."""
-        rows = self.rows("select zstd from segments where key = ?", [key])
-        if not rows:
-            raise _not_kept(key)
-        return self._unzstd(rows[0]["zstd"])
-
-    def texts(self, refusal_id: str) -> dict[str, bytes]:
-        """The JSON of those segments of a request that were kept, by their keys."""
-        sql = """
-            select key, zstd from segments where id in (
-                select segment_id from chunk_segments join maps using (chunk_id) where refusal_id = ?)
-        """
-        return {row["key"]: self._unzstd(row["zstd"]) for row in self.rows(sql, [refusal_id])}
-
-    def skeleton(self, refusal_id: str) -> list[bytes | str] | None:
-        """The request in order, literal bytes and segment keys; None when it was not kept."""
-        if not self.rows("select 1 from requests where refusal_id = ? and whole", [refusal_id]):
-            return None
-        return self._request(refusal_id).skeleton
-
-    def body(self, refusal_id: str) -> bytes:
-        """The request that was declined. Raises StoreError when it was not kept."""
-        skeleton = self.skeleton(refusal_id)
-        if skeleton is None:
-            raise StoreError(f'the request of {refusal_id} is not stored: [capture] content may have been "none"')
-        texts = self.texts(refusal_id)
-        for part in skeleton:
-            if isinstance(part, str) and part not in texts:
-                raise _not_kept(part)
-        return b"".join(texts[part] if isinstance(part, str) else part for part in skeleton)
-
     def traffic(self, since: str | None = None) -> list[tuple[Traffic, int]]:
         """The counts of all Messages requests, oldest hour first, from the hour in which ``since`` lies."""
         rows = self.rows("select * from traffic where hour >= ? order by hour", [(since or "")[:13]])
@@ -317,24 +277,6 @@ class Store(DatabaseFile):
 
     def losses(self) -> list[Loss]:
         return [msgspec.convert(row, Loss) for row in self.rows("select * from losses order by at")]
-
-    def _request(self, refusal_id: str) -> chunks.Request:
-        sql = "select items from maps join chunks on chunks.id = chunk_id where refusal_id = ? order by n"
-        blobs = [row["items"] for row in self.rows(sql, [refusal_id])]
-        new = self.rows("select new from requests where refusal_id = ?", [refusal_id])
-        try:
-            return chunks.read(blobs, new[0]["new"] if new else None)
-        except chunks.DAMAGED as error:
-            raise self._damaged(error) from error
-
-    def _unzstd(self, blob: bytes) -> bytes:
-        try:
-            return unzstd(blob)
-        except zstandard.ZstdError as error:
-            raise self._damaged(error) from error
-
-    def _damaged(self, error: Exception) -> StoreError:
-        return StoreError(f"{self.path} is damaged ({error}): `demur db verify` tells more")
 
     def _advance(self, connection: sqlite3.Connection, advance: Advance) -> None:
         start, lost = self.moved(advance.name)
@@ -345,10 +287,6 @@ class Store(DatabaseFile):
         connection.execute(
             "insert or replace into spools values (?, ?, ?)", [advance.name, advance.end, max(lost, advance.lost)]
         )
-
-
-def _not_kept(key: str) -> StoreError:
-    return StoreError(f'the text of segment {key} is not stored: [capture] content may have been "none"')
 
 
 def _shortest(name: str, every: list[str]) -> str:

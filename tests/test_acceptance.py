@@ -14,9 +14,10 @@ from proxy import acceptance as module
 from proxy.acceptance import Acceptance
 from proxy.core import news
 from proxy.core.asker import Asker
-from proxy.core.context import fingerprint, split
+from proxy.core.context import split
 from proxy.core.passed import Passed
 from proxy.core.redact import Redactor
+from proxy.core.said import fingerprint
 from proxy.store import Store
 from schemas.labels import Role
 from schemas.records import Accepted, Entry

@@ -7,9 +7,10 @@ from typing import Any
 import pytest
 
 from entries import name
-from proxy.core.context import fingerprint, split
+from proxy.core.context import split
 from proxy.core.incident import fingerprint as essence
 from proxy.core.incident import marks_of
+from proxy.core.said import fingerprint
 from proxy.core.segment import to_json
 from proxy.store import Store
 from proxy.upkeep import expire

@@ -1,7 +1,7 @@
 """What demur finds by itself in a declined request: suggestions, kept apart from what a person judges.
 
 Each annotator is a row of ``ANNOTATORS`` and reads a ``Request``: what the last turn of the user says (the last run of messages without
-one of the assistant's, as ``proxy.core.context.fingerprint`` has it), and the map of the whole. None sees more than some
+one of the assistant's, as ``proxy.core.said.fingerprint`` has it), and the map of the whole. None sees more than some
 20 kB of a text. What is found rests on evidence that names places and words of demur's own tables, never a passage.
 
 One annotator that fails takes nothing from the others: a suggestion less is no harm.

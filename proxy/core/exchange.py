@@ -16,7 +16,7 @@ from msgspec.structs import replace
 
 from proxy.core import asker, incident
 from proxy.core.answer import Answer
-from proxy.core.context import Split, answers, fingerprint, split
+from proxy.core.context import Split, split
 from proxy.core.detect import Verdict, answerer, detect, result
 from proxy.core.encoding import Decoder
 from proxy.core.headers import Headers, values
@@ -24,6 +24,7 @@ from proxy.core.passed import Memory, Passed
 from proxy.core.recent import Following, Recent, Seen
 from proxy.core.record import Record, attempted
 from proxy.core.redact import Redactor
+from proxy.core.said import answers, fingerprint
 from proxy.core.stamps import hour, ulid
 from proxy.core.surface import Surface, surface
 from schemas.labels import Kind, Outcome, Result

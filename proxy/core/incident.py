@@ -13,8 +13,8 @@ Where it is not known what was new, the marks are what the last turn of the user
 
 from msgspec import Struct
 
-from proxy.core.context import ANSWERED, last_turn
 from proxy.core.news import FOREIGN, candidates, mark
+from proxy.core.said import ANSWERED, last_turn
 from proxy.core.segment import key_of
 from schemas.records import Segment
 

@@ -16,7 +16,7 @@ from hashlib import blake2b
 from json import loads
 from typing import NamedTuple
 
-from proxy.core.context import ANSWERED, Placed
+from proxy.core.said import ANSWERED, Placed
 from schemas.labels import History, Label
 from schemas.records import Accepted, Segment
 

@@ -11,8 +11,9 @@ from collections.abc import Callable
 from typing import NamedTuple
 
 from proxy.core.asker import Asker
-from proxy.core.context import Split, answers, fingerprint, unnoted
+from proxy.core.context import Split
 from proxy.core.headers import Headers, tokens
+from proxy.core.said import answers, fingerprint, unnoted
 
 SOON_S = 60.0
 """How long after a refusal the client's own attempts come, in seconds; they come at once."""

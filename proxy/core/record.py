@@ -14,11 +14,12 @@ from msgspec.structs import replace
 from proxy.core import incident, news
 from proxy.core.answer import Answer
 from proxy.core.asker import Asker, kept_headers
-from proxy.core.context import Split, fingerprint, without_content
+from proxy.core.context import Split, without_content
 from proxy.core.detect import Verdict
 from proxy.core.headers import Headers
 from proxy.core.passed import MAIN, Memory
 from proxy.core.redact import Redactor
+from proxy.core.said import fingerprint
 from proxy.core.stamps import stamp
 from proxy.core.surface import Surface
 from schemas.labels import Outcome, Result

@@ -11,7 +11,7 @@ from collections.abc import Mapping, Sequence
 
 from msgspec import Struct
 
-from proxy.core.context import ADDED, last_turn
+from proxy.core.said import ADDED, last_turn
 from proxy.core.segment import key_of
 from schemas.labels import History, Label
 from schemas.records import Refusal, Segment

@@ -10,10 +10,10 @@ from typing import NamedTuple
 
 from proxy.core import news
 from proxy.core.asker import Asker
-from proxy.core.context import fingerprint
 from proxy.core.identities import Identities
 from proxy.core.passed import MAIN, Passed
 from proxy.core.redact import Redactor
+from proxy.core.said import fingerprint
 from proxy.core.stamps import stamp
 from schemas.records import Accepted
 

@@ -13,10 +13,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
-from proxy.core.context import Split, fingerprint, split
+from proxy.core.context import Split, split
 from proxy.core.news import SUMMARY
 from proxy.core.recent import NOTE
 from proxy.core.redact import Redactor
+from proxy.core.said import fingerprint
 from proxy.core.segment import key_of
 from proxy.importers.line import Line, marks, texts, types
 

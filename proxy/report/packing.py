@@ -3,9 +3,9 @@
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 
-from proxy.core.context import ANSWERED
 from proxy.core.facts import hearsay
 from proxy.core.repeats import Newest, repeats
+from proxy.core.said import ANSWERED
 from proxy.dossier import Dossier
 from proxy.elsewhere import Pair
 from proxy.report.pack import Again, Candidate, Event, Extra, Level, Pack, Try, Twin

@@ -1,13 +1,13 @@
 """Request bodies in segments. The bodies are made here, in the shape in which Claude Code 2.1 sends them."""
 
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 
 import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from proxy.core.context import Split, fingerprint, join, split, without_content
+from proxy.core.context import Split, join, split, without_content
 from proxy.core.redact import Redactor
 from schemas.labels import Label
 from schemas.records import Segment
@@ -481,7 +481,7 @@ def test_media_is_not_searched_for_secrets() -> None:
     assert parts(body, Redactor()).exact is True
 
 
-# ---- without content, and the fingerprint
+# ---- without content
 
 
 def test_without_content_the_map_stays_and_no_text() -> None:
@@ -490,42 +490,3 @@ def test_without_content_the_map_stays_and_no_text() -> None:
     assert bare.segments == whole.segments
     assert (bare.contents, bare.skeleton, bare.exact, bare.replacements) == ({}, None, None, 0)
     assert whole.contents
-
-
-def printed(*messages: Mapping[str, object]) -> str | None:
-    return fingerprint(parts({**BODY, "messages": list(messages)}).segments)
-
-
-def test_the_fingerprint_is_of_the_users_last_turn() -> None:
-    asked = {"role": "user", "content": "do it"}
-    before: list[Mapping[str, object]] = [
-        *MESSAGES[:3],
-        {"role": "user", "content": "other"},
-        {"role": "assistant", "content": "yes"},
-    ]
-    assert printed(asked) == printed(*before, asked)
-    assert printed(asked) != printed({"role": "user", "content": "do that"})
-    assert printed(asked) == printed({"role": "user", "content": [text("do it", **CACHED)]})
-
-
-def test_the_fingerprint_leaves_out_what_the_client_adds() -> None:
-    bare = printed({"role": "user", "content": "do it"})
-    added: list[Mapping[str, object]] = [
-        {"role": "user", "content": [text("<system-reminder>x"), text("do it")]},
-        {"role": "system", "content": "note"},
-    ]
-    assert printed(*added) == bare
-
-
-def test_the_fingerprint_takes_a_turn_of_several_messages_whole() -> None:
-    one, two = {"role": "user", "content": "one"}, {"role": "user", "content": "two"}
-    assert printed(one, two) == printed({"role": "user", "content": [text("one"), text("two")]})
-    assert printed(one, two) != printed(two, one)
-    assert printed(MESSAGES[2], one, {"role": "assistant", "content": "started"}) == printed(one)
-
-
-def test_there_is_no_fingerprint_where_nobody_asked() -> None:
-    assert fingerprint([]) is None
-    assert printed() is None
-    assert printed({"role": "assistant", "content": "hi"}) is None
-    assert printed({"role": "user", "content": [text("<system-reminder>x")]}) is None

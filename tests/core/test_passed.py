@@ -11,9 +11,10 @@ from answers import STOP as LAST
 from commands import request
 from proxy.core import incident, news
 from proxy.core.asker import Asker
-from proxy.core.context import fingerprint, split
+from proxy.core.context import split
 from proxy.core.exchange import Exchange, Watcher
 from proxy.core.passed import Passed
+from proxy.core.said import fingerprint
 from proxy.core.stamps import stamp
 from schemas.labels import History, Label, Result
 from schemas.records import Accepted, Refusal

@@ -7,8 +7,9 @@ from typing import Any
 import pytest
 
 from proxy.core.calls import size
-from proxy.core.context import fingerprint, split
+from proxy.core.context import split
 from proxy.core.redact import Redactor
+from proxy.core.said import fingerprint
 from schemas.labels import Label
 from schemas.records import Segment
 

@@ -17,8 +17,9 @@ from e2e_claude import PLANTED, claude
 from e2e_plays import PLAYS, Fact, facts, rules, word
 from e2e_process import Api, in_thread
 from proxy.cli.importing import import_
-from proxy.core.context import answers, fingerprint, split
+from proxy.core.context import split
 from proxy.core.redact import Redactor
+from proxy.core.said import answers, fingerprint
 from proxy.pretend import SECRETS, Received, Rule
 from proxy.store import Store
 from schemas.labels import History, Label, Outcome, Stage

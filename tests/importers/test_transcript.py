@@ -23,8 +23,9 @@ from importers.sessions import (
     the,
     troubles,
 )
-from proxy.core.context import fingerprint, split
+from proxy.core.context import split
 from proxy.core.redact import Redactor
+from proxy.core.said import fingerprint
 from proxy.importers.named import Named
 from proxy.importers.requests import OPEN
 from proxy.importers.source import Origin, Trouble
