@@ -1,7 +1,6 @@
 """``demur locate``: what has to go for a declined request to be accepted, found against a real server on loopback."""
 
 import json
-import os
 import signal
 import subprocess
 from collections.abc import Iterator
@@ -15,6 +14,7 @@ from answers import DETAILS, MID, REFUSAL, block, delta, end, start, stop
 from commands import ESCAPES, declined, demur, fails, keep, lines, objects, posix
 from declining import Declining, planted
 from e2e_process import DEMUR, in_thread
+from entries import untraced
 from proxy.judgements import judge
 from proxy.store import Store
 from proxy.trials import add_trial, located, trials
@@ -446,7 +446,7 @@ def test_ctrl_c_concludes_from_what_it_has(db: Path) -> None:
 
     with in_thread(slow := Declining(rule)):
         command = [*DEMUR, "locate", "last", "--db", str(db), "--upstream", slow.url, "--yes"]
-        environment = os.environ | {"ANTHROPIC_API_KEY": KEY}
+        environment = untraced() | {"ANTHROPIC_API_KEY": KEY}
         child.append(subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env=environment))
         stdout, _ = child[0].communicate(timeout=60)
     assert child[0].returncode == 0

@@ -15,6 +15,7 @@ from answers import REFUSAL
 from commands import ESCAPES, declined, demur, fails, keep, lines, objects, posix, request
 from declining import Declining
 from e2e_process import DEMUR, in_thread
+from entries import untraced
 from proxy.cli.evidence import lines as told
 from proxy.store import Store
 from proxy.trials import add_trial, categories, trials
@@ -375,7 +376,7 @@ def start(db: Path, api: Declining) -> subprocess.Popen[str]:
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
-        env=os.environ | {"ANTHROPIC_API_KEY": KEY},
+        env=untraced() | {"ANTHROPIC_API_KEY": KEY},
     )
 
 

@@ -13,6 +13,7 @@ from click.testing import CliRunner, Result
 
 from commands import ESCAPES, declined, fails, keep, posix, request
 from commands import demur as command
+from entries import untraced
 from planted import IDS, SECRETS, left
 from proxy.cli.reporting import report
 from proxy.judgements import judge
@@ -393,7 +394,7 @@ def asked(answer: bytes | signal.Signals, *arguments: object) -> tuple[int, str]
         stdin=theirs,
         stdout=theirs,
         stderr=theirs,
-        env=os.environ | {"PAGER": "cat", "TERM": "dumb"},
+        env=(untraced() if isinstance(answer, signal.Signals) else os.environ) | {"PAGER": "cat", "TERM": "dumb"},
     )
     os.close(theirs)
     seen, answered = b"", False
