@@ -11,30 +11,10 @@ from pathlib import Path
 import structlog
 
 from proxy.packed import load
-from proxy.spool import START, Spool, spool_folder, spools
+from proxy.spool import START, Spool, spools
 from proxy.store import Advance, Store, StoreError
 
 _log = structlog.get_logger("demur")
-
-
-def open_to_read(database: Path | str, *, patience: float = 5.0) -> Store:
-    """The store for a command that reads: what dead processes left in their spools is moved into it first.
-
-    A database that cannot be written within ``patience`` seconds is read as it is. Raises StoreError, also where nothing
-    has been recorded yet.
-    """
-    folder = spool_folder(database)
-    if not (Path(database).exists() or spools(folder)):
-        return Store.open(database, readonly=True)
-    try:
-        store = Store.open(database, timeout=patience)
-    except StoreError:
-        return Store.open(database, readonly=True, timeout=patience)
-    try:
-        adopt(store, folder)
-    except StoreError as error:
-        _log.warning("spool.kept", error=str(error))
-    return store
 
 
 def adopt(store: Store, folder: Path) -> int:

@@ -13,6 +13,9 @@ from typing import Any
 
 import pytest
 
+from proxy.adoption import adopt
+from proxy.spool import spool_folder
+from proxy.store import Store
 from schemas.labels import Kind, Result
 from schemas.records import Attempt, Entry, Pin, Refusal, Segment, Traffic
 
@@ -92,6 +95,14 @@ def python(code: str, *arguments: object) -> subprocess.Popen[str]:
         text=True,
         env=os.environ | {"PYTHONPATH": os.pathsep.join(sys.path)},
     )
+
+
+@contextmanager
+def stored(path: Path) -> Iterator[Store]:
+    """The store with what dead processes left in their spools, as the commands that read are shown it."""
+    with Store.open(path) as store:
+        adopt(store, spool_folder(path))
+        yield store
 
 
 def untraced() -> dict[str, str]:

@@ -20,6 +20,7 @@ import pytest
 
 from answers import ANSWER, REFUSAL
 from authority import issue
+from entries import stored
 from gateways import Kept, gateway
 from mitmproxies import (
     ADDON,
@@ -36,7 +37,6 @@ from mitmproxies import (
     secure_tunnel,
     until_it_listens,
 )
-from proxy.adoption import open_to_read
 from proxy.core.exchange import Watcher
 from proxy.core.headers import Headers
 from proxy.inner import HEADER, Errand, Inner, Origin
@@ -234,7 +234,7 @@ def mitm(folder: Path, upstream: str, *, toml: str = ON) -> tuple[str, ...]:
 
 def kept_in(folder: Path) -> tuple[list[Refusal], list[str]]:
     """The refusals, and how all exchanges ended."""
-    with open_to_read(folder / "demur.db") as store:
+    with stored(folder / "demur.db") as store:
         return store.refusals(), sorted(str(traffic.outcome) for traffic, n in store.traffic() for _ in range(n))
 
 

@@ -15,6 +15,7 @@ from click.testing import CliRunner
 
 from answers import ANSWER, MID, REFUSAL
 from authority import issue
+from entries import stored
 from mitmproxies import (
     ADDON,
     DEMUR,
@@ -28,7 +29,6 @@ from mitmproxies import (
     secure_tunnel,
     tunnel,
 )
-from proxy.adoption import open_to_read
 from proxy.cli.mitm import mitm
 from proxy.cli.notice import Notice
 from proxy.cli.wayin import _follow
@@ -61,7 +61,7 @@ def error(status: bytes, body: bytes) -> bytes:
 
 def kept(db: Path) -> tuple[list[Refusal], list[str]]:
     """The refusals, and how all exchanges ended."""
-    with open_to_read(db) as store:
+    with stored(db) as store:
         return store.refusals(), sorted(str(traffic.outcome) for traffic, n in store.traffic() for _ in range(n))
 
 

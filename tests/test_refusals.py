@@ -32,7 +32,7 @@ from addons.marks import SIGN, Marker
 from addons.refusals import Refusals
 from addons.tap import Tap
 from answers import ANSWER, MID, REFUSAL
-from proxy.adoption import open_to_read
+from entries import stored
 from proxy.core.exchange import Exchange, Watcher
 from proxy.core.redact import Redactor
 from proxy.inner import HEADER, Inner, Origin
@@ -70,13 +70,13 @@ class Run:
     def kept(self) -> list[Refusal]:
         """What is in the database once all is closed."""
         self.addon.done()
-        with open_to_read(self.db) as store:
+        with stored(self.db) as store:
             found: list[Refusal] = store.refusals()
         return found
 
     def counted(self) -> list[str]:
         self.addon.done()
-        with open_to_read(self.db) as store:
+        with stored(self.db) as store:
             return sorted(str(traffic.outcome) for traffic, n in store.traffic() for _ in range(n))
 
     def begin(self, flow: http.HTTPFlow, **headers: str) -> Callable[[bytes], Iterable[bytes] | bytes]:
@@ -148,7 +148,7 @@ def test_a_refusal_lands_in_the_database_with_its_request(run: Run) -> None:
     run.play(asked(), REFUSAL)
     (kept,) = run.kept()
     assert (kept.source, kept.category, kept.request_id, kept.streamed) == ("mitmproxy", "cyber", "req_7", True)
-    with open_to_read(run.db) as store:
+    with stored(run.db) as store:
         assert store.body(kept.id) == ASK
 
 
@@ -272,7 +272,7 @@ def test_a_streamed_request_is_tapped_on_its_way_up(run: Run, inner: Any) -> Non
     assert callable(flow.response.stream)
     flow.response.stream(REFUSAL)
     (kept,) = run.kept()
-    with open_to_read(run.db) as store:
+    with stored(run.db) as store:
         assert store.body(kept.id) == ASK
 
 
@@ -610,7 +610,7 @@ def test_the_settings_say_what_is_kept_and_of_whom(tmp_path: Path, monkeypatch: 
     run = Run(tmp_path)
     run.play(asked("gate.example"), REFUSAL)
     (kept,) = run.kept()
-    with open_to_read(run.db) as store:
+    with stored(run.db) as store:
         assert store.skeleton(kept.id) is None
     run.close()
 
@@ -765,7 +765,7 @@ def test_a_messages_call_is_led_to_the_gateway_and_is_the_client_s_own_once_it_i
             assert not run.addon._taps
 
     asyncio.run(main())
-    with open_to_read(tmp_path / "demur.db") as store:
+    with stored(tmp_path / "demur.db") as store:
         assert not store.traffic()
 
 
@@ -879,7 +879,7 @@ def test_without_a_listener_requests_go_straight_on_and_are_observed(
         assert [log["event"] for log in logs if log["event"].startswith("retry.")] == said
 
     asyncio.run(main())
-    with open_to_read(tmp_path / "demur.db") as store:
+    with stored(tmp_path / "demur.db") as store:
         assert [refusal.ruling for refusal in store.refusals()] == [Ruling.FAILED]
 
 
@@ -901,7 +901,7 @@ def test_a_listener_that_cannot_be_closed_is_told_of_and_what_there_is_is_kept(
             await close(0)
 
     asyncio.run(main())
-    with open_to_read(tmp_path / "demur.db") as store:
+    with stored(tmp_path / "demur.db") as store:
         assert len(store.traffic()) == 1
 
 

@@ -8,12 +8,14 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+import structlog
 from structlog.testing import capture_logs
 from structlog.typing import EventDict
 
-from entries import HOUR, disk, entry, fill, name, noise, python, remount, until
+from entries import HOUR, disk, entry, fill, name, noise, python, remount, stored, until
 from proxy import writer as module
-from proxy.adoption import adopt, open_to_read
+from proxy.adoption import adopt
+from proxy.cli.database import reading
 from proxy.packed import dump, pack
 from proxy.spool import Spool, spool_folder, spools
 from proxy.store import Store, StoreError
@@ -49,6 +51,14 @@ def start() -> Iterator[Make]:
 def log() -> Iterator[list[EventDict]]:
     with capture_logs() as events:
         yield events
+
+
+@pytest.fixture
+def logs() -> Iterator[None]:
+    """What a command sets for the log of its process is undone."""
+    before = structlog.get_config()
+    yield
+    structlog.configure(**before)
 
 
 def ids(path: Path) -> list[str]:
@@ -210,12 +220,12 @@ def test_a_killed_process_loses_and_repeats_nothing(path: Path) -> None:
                 told.add(name(int(process.stdout.readline())))
             process.kill()
             told |= {name(int(line)) for line in process.stdout.read().split("\n")[:-1]}
-    with open_to_read(path) as store:
-        stored = {one.id for one in store.refusals(limit=None)}
+    with stored(path) as store:
+        kept = {one.id for one in store.refusals(limit=None)}
         assert store.losses() == []
-    assert told <= stored
-    assert len(stored - told) <= 8  # put, and killed before it could be told
-    assert set(ids(path)) == stored
+    assert told <= kept
+    assert len(kept - told) <= 8  # put, and killed before it could be told
+    assert set(ids(path)) == kept
     assert spools(spool_folder(path)) == []
     report = health(path)
     assert (report.pending, report.lost) == (0, 0)
@@ -266,10 +276,10 @@ def test_what_dead_processes_left_is_adopted_by_the_next_writer_with_their_losse
 
 def test_what_dead_processes_left_is_adopted_by_whoever_reads(path: Path) -> None:
     folder = orphan(path, entry(1), losses=1)
-    with open_to_read(path) as store:
+    with stored(path) as store:
         assert [one.id for one in store.refusals()] == [name(1)]
     assert spools(folder) == []
-    with open_to_read(path) as store:
+    with stored(path) as store:
         assert sum(loss.n for loss in store.losses()) == 1
 
 
@@ -371,7 +381,7 @@ def test_a_spool_is_not_given_up_for_a_database_that_was_deleted_meanwhile(path:
         path.unlink()
         with pytest.raises(StoreError, match="was removed while it was written"):
             adopt(store, folder)
-    with open_to_read(path) as store:
+    with stored(path) as store:
         assert [one.id for one in store.refusals()] == [name(1)]
 
 
@@ -401,7 +411,7 @@ def test_a_file_that_is_no_database_is_left_as_it_is_and_the_spool_kept(path: Pa
     assert not writer.close(0.2)
     assert path.read_bytes() == b"a text of somebody's" * 100
     path.unlink()
-    with open_to_read(path) as store:
+    with stored(path) as store:
         assert [one.id for one in store.refusals()] == [name(1)]
 
 
@@ -525,6 +535,7 @@ def test_what_does_not_fit_into_memory_is_counted_on_the_full_disk_and_told_afte
         assert health(path).lost == lost(path)
 
 
+@pytest.mark.usefixtures("logs")
 def test_on_a_read_only_disk_everything_waits_and_lands_when_it_can_be_written(
     tmp_path: Path, start: Make, log: list[EventDict]
 ) -> None:
@@ -535,7 +546,8 @@ def test_on_a_read_only_disk_everything_waits_and_lands_when_it_can_be_written(
         remount(folder, "ro")
         writer = start(path)
         assert not any(writer.put(entry(n, b"text")) for n in range(1, 4))
-        with open_to_read(path) as store:
+        with reading(path) as store:
+            assert store is not None
             assert store.refusals() == []
         until(lambda: "store.failed" in names(log) + names(log, "spool"))
         remount(folder, "rw")
@@ -568,26 +580,28 @@ def test_a_spool_that_was_moved_is_replaced_so_that_nothing_lives_on_in_it(
 # Reading
 
 
-def test_where_nothing_was_recorded_reading_says_so_and_makes_nothing(path: Path) -> None:
-    with pytest.raises(StoreError, match="nothing has been recorded there yet"):
-        open_to_read(path)
+def test_where_nothing_was_recorded_a_reader_has_nothing_and_makes_nothing(path: Path) -> None:
+    with reading(path) as store:
+        assert store is None
     assert not path.parent.exists()
 
 
-def test_a_locked_database_is_read_as_it_is(path: Path, log: list[EventDict]) -> None:
+@pytest.mark.usefixtures("logs")
+def test_a_locked_database_is_read_as_it_is(path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     with Store.open(path) as store:
         store.apply([entry(1)])
     folder = orphan(path, entry(2))
     other = sqlite3.connect(path, isolation_level=None)
     other.execute("begin immediate")
-    with open_to_read(path, patience=0.05) as store:
+    with reading(path) as store:
+        assert store is not None
         assert [one.id for one in store.refusals()] == [name(1)]
     other.close()
-    assert [event["event"] for event in log] == ["spool.kept"]
+    assert "not in the database yet and not shown" in capsys.readouterr().err
     assert len(spools(folder)) == 1
 
 
 def test_what_cannot_be_read_at_all_says_why(path: Path) -> None:
     path.mkdir(parents=True)
-    with pytest.raises(StoreError, match="is a folder"):
-        open_to_read(path)
+    with pytest.raises(StoreError, match="is a folder"), reading(path):
+        pass
