@@ -41,6 +41,8 @@ class _Known(Struct, frozen=True):
     """When it was remembered."""
     seen: str = ""
     """Until when it was to last as the database last had it; empty where it was not seen there."""
+    ended: str = ""
+    """Until when it was to last when it was ended: what the database has of it up to then is no longer so."""
 
 
 class _Lately[V](OrderedDict[str | None, V]):
@@ -54,7 +56,7 @@ class _Lately[V](OrderedDict[str | None, V]):
 
 
 class Recall:
-    """Asked in any thread. ``now``: seconds since 1970. No method raises; ``stick`` and ``attempted`` only touch memory.
+    """Asked in any thread. ``now``: seconds since 1970. No method raises; ``stick``, ``unstick`` and ``attempted`` only touch memory.
 
     ``db`` None: only this process is remembered. The others may wait for ``PATIENCE`` seconds where another process locks the database. No file or folder is made.
     """
@@ -75,8 +77,11 @@ class Recall:
         with self._lock:
             if told is not None:
                 self._compare(key, before, *told)
-            known = self._pins.pop(key, None)
-            if known is None or known.pin.until <= self._stamp():
+            known = self._pins.get(key)
+            if known is None or known.ended:
+                return None
+            if known.pin.until <= self._stamp():
+                del self._pins[key]
                 return None
             self._pins.use(key, known)
             return known.pin
@@ -86,6 +91,11 @@ class Recall:
         with self._lock:
             known = self._pins.get(pin.key)
             self._pins.use(pin.key, _Known(pin, self._stamp(), known.seen if known else ""))
+
+    def unstick(self, pin: Pin) -> None:
+        """Forgets it, and what the database has of it until the writer has told it there."""
+        with self._lock:
+            self._pins.use(pin.key, _Known(pin, self._stamp(), ended=pin.until))
 
     def judged_correct(self, asked: str | None, session_id: str | None, marks: frozenset[bytes]) -> bool | None:
         """Whether a person judged a refusal of this content correct, or of its incident; None where that cannot be read."""
@@ -115,6 +125,8 @@ class Recall:
     def _compare(self, key: str, before: _Known | None, stored: Pin | None, unpinned: str | None) -> None:
         """Brings memory up to what the database said. ``before``: what was known when it was asked."""
         known = self._pins.get(key)
+        if stored is not None and known is not None and stored.until <= known.ended:
+            return
         if stored is not None:
             ours = known is not None and known.pin.until >= stored.until
             base = known if known is not None and ours else _Known(stored, self._stamp())

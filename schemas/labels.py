@@ -75,6 +75,8 @@ class Strategy(StrEnum):
     """The same request on another model."""
     STICKY = "sticky"
     """A later turn of a conversation that another model had answered."""
+    ASKED = "asked"
+    """As the client asked it, after the model that the conversation had stayed on declined."""
     SCOPE_NOTE = "scope-note"
     """With its owner's own statement added."""
     TRIM = "trim"

@@ -135,6 +135,9 @@ class Memory:
     def stick(self, pin: Pin) -> None:
         self.pins[pin.key] = pin
 
+    def unstick(self, pin: Pin) -> None:
+        self.pins.pop(pin.key, None)
+
 
 @dataclass
 class Played:

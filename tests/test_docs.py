@@ -10,6 +10,7 @@ import msgspec
 import pytest
 
 from proxy.cli import COMMANDS, main
+from schemas.models import ROUTES, permitted
 from schemas.records import Refusal
 from script.docs import RECORDS, ROOT, written
 
@@ -77,5 +78,20 @@ def test_every_file_that_a_page_links_to_is_there(page: Path) -> None:
 
 
 def test_the_threat_model_names_tests_that_are_there() -> None:
-    for name in re.findall(r"`(tests/[\w/.]+)`", (ROOT / "THREAT_MODEL.md").read_text("utf-8")):
+    text = (ROOT / "THREAT_MODEL.md").read_text("utf-8")
+    for name in re.findall(r"`(tests/[\w/.]+)`", text):
         assert (ROOT / name).exists(), name
+    for file, names in re.findall(r"`(tests/[\w/]+\.py)` \(([^)]+)\)", text):
+        there = re.findall(r"^(?:async )?def (test_\w+)\(", (ROOT / file).read_text("utf-8"), re.MULTILINE)
+        assert set(re.findall(r"`(\w+)`", names)) <= set(there), file
+
+
+def test_the_page_on_retry_has_the_table_of_routes() -> None:
+    page = (ROOT / "docs/retry.md").read_text()
+    rows = [line.strip("| ").split(" | ") for line in page.splitlines() if line.startswith("| `claude-")]
+    told = {primary: row[1:] for row in rows for primary in re.findall(r"`([^`]+)`", row[0])}
+    assert set(told) == {route.primary for route in ROUTES}
+    for primary, cells in told.items():
+        for category, cell in zip(("cyber", "bio", "frontier_llm", None), cells, strict=True):
+            assert set(re.findall(r"`([^`]+)`", cell)) == permitted(primary, category)
+            assert (cell == "none") == (not permitted(primary, category))

@@ -217,6 +217,30 @@ def test_a_pin_that_was_moved_counts_while_the_database_still_has_the_old_end_or
     assert recall.pin("k") == moved
 
 
+def test_a_pin_that_was_ended_counts_no_more_while_the_database_still_has_it(
+    recall: Recall, store: Store, clock: Clock
+) -> None:
+    last = pin(until=clock.stamp(60))
+    store.apply([Entry(pins=[last])])
+    assert recall.pin("k") == last
+    recall.unstick(last)
+    assert [recall.pin("k"), recall.pin("k")] == [None, None]
+    store.apply([Entry(pins=[pin(until=clock.stamp())])])
+    assert recall.pin("k") is None
+    assert Recall(store.path, now=clock).pin("k") is None
+
+
+def test_after_a_pin_was_ended_a_newer_one_counts_whoever_set_it(recall: Recall, store: Store, clock: Clock) -> None:
+    recall.unstick(pin(until=clock.stamp(60)))
+    mine = pin(until=clock.stamp(61), answered_by="mine")
+    recall.stick(mine)
+    assert recall.pin("k") == mine
+    recall.unstick(mine)
+    other = pin(until=clock.stamp(90), answered_by="other")
+    store.apply([Entry(pins=[other])])
+    assert recall.pin("k") == other
+
+
 def test_only_the_pins_used_last_are_remembered(recall: Recall) -> None:
     for n in range(KEYS):
         recall.stick(pin(str(n)))

@@ -127,7 +127,7 @@ async def test_where_it_is_declined_too_the_client_gets_the_first_refusal() -> N
 async def test_where_it_fails_the_client_gets_the_first_refusal() -> None:
     async with asked(retry(), declined(), Script(status=500, message=failure(500))) as (got, _, kept):
         assert got["stop_reason"] == "refusal"
-        assert [one.why for one in updates(kept)[-1].attempts] == [None, "HTTP 500"]
+        assert [one.why for one in updates(kept)[-1].attempts] == [None, "HTTP 500, api_error"]
 
 
 @pytest.mark.parametrize(

@@ -43,6 +43,9 @@ class Counsel(Protocol):
     def stick(self, pin: Pin) -> None:
         """Remember it. Does not block."""
 
+    def unstick(self, pin: Pin) -> None:
+        """Forget it, also where the store has not been told yet. Does not block."""
+
 
 @dataclass(frozen=True, slots=True)
 class Open:

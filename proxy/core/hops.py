@@ -4,6 +4,7 @@ A hop that fails (it cannot be reached, has an error status, breaks off or stays
 that rejects the appended turn is asked once more without it. What a 400 says of a field is remembered for the process: see ``fitness``.
 """
 
+import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -16,7 +17,7 @@ from proxy.core.headers import Headers, first, values
 from proxy.core.hop import Hop, armed_headers, continuation, hop
 from proxy.core.ledger import Ledger
 from proxy.core.marked import Marked
-from proxy.core.message import parse
+from proxy.core.message import parse, table, text
 from proxy.core.passage import Ending, Left, Leg, Passage
 from proxy.core.plan import Plan
 from proxy.core.splice import CAPACITY, Reader, Refused, Wire
@@ -34,6 +35,8 @@ LARGEST_ERROR = 64 * 1024
 """How much of it, in bytes."""
 
 type Entry = Mapping[str, Any]
+
+_TYPE = re.compile(r"[a-z_]{1,40}")
 
 
 class Hops:
@@ -76,7 +79,9 @@ class Hops:
         given_on = refused.claim or not refused.shown
         return only_text and given_on and bool(self.continuation(refused))
 
-    def try_entry(self, entry: Entry, leg: Leg, refused: Refused) -> Step[tuple[Leg, Ending] | Ruling | None]:
+    def try_entry(
+        self, entry: Entry, leg: Leg, refused: Refused, strategy: Strategy = Strategy.FALLBACK
+    ) -> Step[tuple[Leg, Ending] | Ruling | None]:
         """None: this one failed, or cannot take the request; on to the next."""
         ladder = self._ladder(leg, refused)
         for blocks in ladder:
@@ -86,11 +91,12 @@ class Hops:
             if isinstance(made, Unfit):
                 yield Note("hop.unfit", facts={"model": entry["model"], "why": made.reason})
                 return None
-            event = yield from self._hop(entry, made, refused.token, blocks)
+            event = yield from self._hop(entry, made, refused.token, blocks, strategy)
             if event is None:
                 return Ruling.MAX_PER_HOUR
             if isinstance(event, Opened) and 200 <= event.status < 300:
-                return (yield from self.follow(str(entry["model"]), event, leg, blocks))
+                sticks = strategy is Strategy.FALLBACK
+                return (yield from self.follow(str(entry["model"]), event, leg, blocks, sticks=sticks))
             if not (isinstance(event, Opened) and event.status == 400 and blocks):
                 return None
         return None
@@ -115,18 +121,16 @@ class Hops:
             learned=self._plan.learned.of(str(entry["model"])),
         )
 
-    def _hop(self, entry: Entry, made: Hop, token: str | None, blocks: Sequence[dict[str, Any]]) -> Step[Event]:
+    def _hop(
+        self, entry: Entry, made: Hop, token: str | None, blocks: Sequence[dict[str, Any]], strategy: Strategy
+    ) -> Step[Event]:
         """One request of a hop, and once more without ``speed`` where only that had no capacity (as the SDK does it)."""
-        event = yield from self.ask(str(entry["model"]), made, Strategy.FALLBACK)
+        event = yield from self.ask(str(entry["model"]), made, strategy)
         lacked = isinstance(event, Opened) and event.status in CAPACITY
         if not lacked or "speed" in entry or not _is_fast(made.body) or self.bound() is not None:
             return event
         slower = self.made({**entry, "speed": None}, token, blocks)
-        return (
-            event
-            if isinstance(slower, Unfit)
-            else (yield from self.ask(str(entry["model"]), slower, Strategy.FALLBACK))
-        )
+        return event if isinstance(slower, Unfit) else (yield from self.ask(str(entry["model"]), slower, strategy))
 
     def ask(self, model: str, made: Hop, strategy: Strategy) -> Step[Event]:
         """Sends one further attempt; what came of it is recorded where it is no answer. None: the session may have no more."""
@@ -164,7 +168,7 @@ class Hops:
         answer = Answer()
         answer.opened(event.status, event.headers)
         body = yield from self._error_body(event, answer)
-        self._ledger.ended(answer, Result.ERROR, f"HTTP {event.status}")
+        self._ledger.ended(answer, Result.ERROR, _status(event.status, body))
         if (field := learnable(event.status, body)) is not None:
             self._plan.learned.of(model).add(field)
             yield Note("hop.learned", facts={"model": model, "field": field})
@@ -227,6 +231,12 @@ class Hops:
         if isinstance(leg.reader, Graft) and not leg.shown:
             blanks = leg.reader.blanks
         return Graft(self._wire, open_text, continues=bool(blocks), before=before, blanks=blanks)
+
+
+def _status(status: int, body: bytes) -> str:
+    """What a failed hop answered: its status and the error's type, never its text, which may quote the request."""
+    kind = text(table(parse(body).get("error")).get("type"))
+    return f"HTTP {status}, {kind}" if kind and _TYPE.fullmatch(kind) else f"HTTP {status}"
 
 
 def _why(ending: Ending) -> str:

@@ -57,7 +57,7 @@ class Ledger:
     def recovered(self, model: str, pin: Pin | None) -> Maker:
         """It was answered, by ``model``."""
         self._exchange.outcome, self._exchange.answered_by = Result.RECOVERED_BY_DEMUR, model
-        self._exchange.changed = self._strategy not in (Strategy.FALLBACK, Strategy.STICKY)
+        self._exchange.changed = self._strategy not in (Strategy.FALLBACK, Strategy.STICKY, Strategy.ASKED)
         update = self._update(Ruling.RECOVERED)
         update.outcome, update.answered_by = Outcome.RECOVERED_BY_DEMUR, model
         return lambda: Entry(updates=[update], pins=[pin] if pin else [])
@@ -101,6 +101,11 @@ class Ledger:
 def moved(pin: Pin, now: float, seconds: float) -> Pin:
     """A pin after one more turn."""
     return replace(pin, until=max(pin.until, stamp(now + seconds)), turns=pin.turns + 1)
+
+
+def ended(pin: Pin, now: float) -> Maker:
+    """The conversation stays there no longer."""
+    return lambda: Entry(pins=[replace(pin, until=stamp(now))])
 
 
 def turn_elsewhere(pin: Pin) -> Maker:

@@ -5,6 +5,7 @@ has used up, which the counsel is asked for; what the client has been sent, on w
 number and time. What cannot be found out is against it as well: an exchange that nobody watches any more, a counsel that is silent.
 """
 
+from collections.abc import Collection
 from typing import Any
 
 from proxy.core.commands import Ask, Step, Told
@@ -26,15 +27,16 @@ class Permission:
         self._plan, self._watched, self._exchange = plan, watched, exchange
         self._passage, self._hops = passage, hops
 
-    def against(self, leg: Leg, refused: Refused) -> Step[Ruling | None]:
-        """Why no attempt may follow this leg, if so."""
+    def against(self, leg: Leg, refused: Refused, *, but: Collection[Ruling] = ()) -> Step[Ruling | None]:
+        """Why no attempt may follow this leg, if so; ``but``: rules that are not asked."""
         if self._watched.exchange is None or self._exchange.declined is None:
             return Ruling.FAILED
         told = yield Ask(self._question)
         judged, attempts = told.answer if isinstance(told, Told) and isinstance(told.answer, tuple) else (None, 0)
         self._hops.left_this_hour = self._plan.retry.max_per_hour - attempts + self._hops.sent
         declined = _declined(leg, refused, self._exchange.declined, judged, attempts)
-        check = first_against(asking(self._plan.retry, self._plan.asked.who.model or "", declined))
+        rules = asking(self._plan.retry, self._plan.asked.who.model or "", declined)
+        check = first_against(rule for rule in rules if rule.ruling not in but)
         return check.ruling if check else self._unsafe(leg, refused) or self._hops.bound()
 
     def _question(self, counsel: Any) -> tuple[bool | None, int]:

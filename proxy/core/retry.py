@@ -37,7 +37,7 @@ from proxy.core.graft import Graft
 from proxy.core.headers import first
 from proxy.core.hop import Hop
 from proxy.core.hops import HEAD_S, Hops
-from proxy.core.ledger import Ledger, moved, turn_elsewhere
+from proxy.core.ledger import Ledger, ended, moved, turn_elsewhere
 from proxy.core.marked import Marked
 from proxy.core.passage import Ending, Left, Leg, Passage
 from proxy.core.permission import Permission
@@ -45,7 +45,7 @@ from proxy.core.plan import Plan
 from proxy.core.policy import chain
 from proxy.core.relay import Watched, passing, unopened
 from proxy.core.rephraser import Rephraser
-from proxy.core.splice import Wire
+from proxy.core.splice import Refused, Wire
 from proxy.core.splice import event as made_event
 from proxy.core.through import Through
 from proxy.core.whole import Whole
@@ -76,6 +76,8 @@ class Armed:
         self._pin: Pin | None = None
         self._tried = -1
         """The entry of the chain that was tried last."""
+        self._rested = -1
+        """The entry that the conversation had stayed on until it declined."""
         self._settled = False
         self._word: bytes | None = None
         """What the client gets where the refusal stands, once that is decided."""
@@ -205,17 +207,36 @@ class Armed:
         self._ledger.ended(leg.answer or self._exchange.answer, Result.REFUSED)
         if self._passage.responded:
             self._passage.until = self._plan.clock() + self._plan.retry.hold_s
-        ruling = self._own if self._own is not None else (yield from self._permission.against(leg, refused))
+        if self._own is not None:
+            return self._own
+        if leg is self._first and self._pin is not None:
+            following = yield from self._turn_back(leg, refused, self._pin)
+            if following is not None:
+                return following
+        return (yield from self._go_on(leg, refused))
+
+    def _turn_back(self, leg: Leg, refused: Refused, pin: Pin) -> Step[tuple[Leg, Ending] | Ruling | None]:
+        """The conversation stays no longer where it was declined: what the client asked is next, which is no route of ours."""
+        yield Tell(lambda counsel: counsel.unstick(pin))
+        yield Keep(ended(pin, self._exchange.now()))
+        self._rested, self._tried = self._tried, -1
+        ruling = yield from self._permission.against(leg, refused, but=(Ruling.CATEGORY, Ruling.ROUTES))
+        if ruling is not None:
+            return ruling
+        yield from self._hand_over(leg, refused)
+        return (yield from self._hops.try_entry({"model": self._asked}, leg, refused, Strategy.ASKED))
+
+    def _go_on(self, leg: Leg, refused: Refused) -> Step[tuple[Leg, Ending] | Ruling]:
+        """Along the chain, and at its end with a rephrased turn."""
+        ruling = yield from self._permission.against(leg, refused)
         if ruling is not None:
             return ruling
         entries = [n for n in chain(self._plan.retry, self._asked, refused.category) if n > self._tried]
+        entries = [n for n in entries if n != self._rested]
         rephrases = self._rephraser.open_to(refused.category) and not self._passage.responded
         if not entries and not rephrases:
             return Ruling.EXHAUSTED if self._hops.sent or self._tried >= 0 else Ruling.ROUTES
-        if self._plan.wire == "marked" and isinstance(leg.reader, Through | Marked):
-            yield from self._passage.write(leg, leg.reader.end_blocks())
-        self._wire.absorb(refused, leg.model, next_index=leg.reader.next_index)
-        self._hops.lacked = None
+        yield from self._hand_over(leg, refused)
         for self._tried in entries:
             following = yield from self._hops.try_entry(self._plan.retry.fallback[self._tried], leg, refused)
             if following is not None:
@@ -225,6 +246,15 @@ class Armed:
         if self._hops.sent:
             return Ruling.EXHAUSTED
         return Ruling.UNFIT if entries else Ruling.UNREPHRASED
+
+    def _hand_over(self, leg: Leg, refused: Refused) -> Step[None]:
+        """What was declined is at its end, and another answer may follow."""
+        self._hops.lacked = None
+        if self._wire.refused is refused:
+            return
+        if self._plan.wire == "marked" and isinstance(leg.reader, Through | Marked):
+            yield from self._passage.write(leg, leg.reader.end_blocks())
+        self._wire.absorb(refused, leg.model, next_index=leg.reader.next_index)
 
     # the end
 

@@ -1,6 +1,7 @@
 """However the next models fail, the refusal stands as it came; and how many may be asked, and for how long."""
 
 import gzip
+import json
 from collections.abc import Iterator
 from typing import Any
 
@@ -150,10 +151,25 @@ def test_how_it_ended_is_recorded_attempt_by_attempt() -> None:
     assert played.ruling == Ruling.EXHAUSTED
     assert [(attempt.outcome, attempt.status, attempt.why) for attempt in played.attempts] == [
         (Result.REFUSED, 200, None),
-        (Result.ERROR, 529, "HTTP 529"),
+        (Result.ERROR, 529, "HTTP 529, overloaded_error"),
         (Result.ERROR, None, "no route"),
         (Result.ERROR, None, "no answer in time"),
     ]
+
+
+@pytest.mark.parametrize(
+    ("error", "why"),
+    [
+        ({"type": "overloaded_error", "message": "SECRET"}, "HTTP 529, overloaded_error"),
+        ({"type": "SECRET words", "message": "x"}, "HTTP 529"),
+        ({"type": 5}, "HTTP 529"),
+        ("overloaded", "HTTP 529"),
+    ],
+)
+def test_of_an_error_its_type_is_recorded_and_never_its_text(error: object, why: str) -> None:
+    failed = Answer([json.dumps({"type": "error", "error": error}).encode()], status=529)
+    played = play(retry(fallback=ONE), Answer([REFUSAL]), failed)
+    assert [attempt.why for attempt in played.attempts] == [None, why]
 
 
 def test_a_refusal_that_the_api_cuts_is_cut() -> None:

@@ -169,8 +169,9 @@ def test_every_attempt_counts_for_the_session() -> None:
 
 def test_a_stop_reason_of_any_other_kind_is_an_answer() -> None:
     for reason in ("max_tokens", "tool_use", "pause_turn", "model_context_window_exceeded"):
-        played = play(retry(), Answer([REFUSAL]), Answer([answering(said(0, "Hi"), reason=reason)]))
-        assert played.ruling == Ruling.RECOVERED
+        data = answering(said(0, "Hi"), reason=reason)
+        played = play(retry(), Answer([REFUSAL]), Answer([data]))
+        assert (played.ruling, played.body, len(played.sent)) == (Ruling.RECOVERED, data, 2)
 
 
 # the tool guard
@@ -583,25 +584,80 @@ def test_after_it_failed_a_refusal_of_the_own_model_goes_through_the_whole_chain
     assert played.kept[0].refusals[0].model == PRIMARY
 
 
-def test_where_it_declines_the_chain_goes_on_after_it() -> None:
+def test_where_it_declines_the_model_that_was_asked_is_next_and_the_conversation_stays_no_longer() -> None:
     counsel = pinned()
-    played = play(retry(sticky=True), Answer([declining(model=SECOND)]), Answer([SERVED]), counsel=counsel)
-    assert played.models == [SECOND, THIRD]
-    assert played.results == [(SECOND, Result.REFUSED), (THIRD, Result.ANSWERED)]
-    assert [attempt.strategy for attempt in played.attempts] == [Strategy.STICKY, Strategy.FALLBACK]
+    played = play(retry(sticky=True), Answer([declining(model=SECOND)]), Answer([ANSWER]), counsel=counsel)
+    assert played.models == [SECOND, PRIMARY]
+    assert played.sent[1]["messages"] == played.sent[0]["messages"]
+    assert (played.body, played.ruling) == (ANSWER, Ruling.RECOVERED)
+    assert played.results == [(SECOND, Result.REFUSED), (PRIMARY, Result.ANSWERED)]
+    assert [attempt.strategy for attempt in played.attempts] == [Strategy.STICKY, Strategy.ASKED]
     assert played.kept[0].refusals[0].model == SECOND
+    assert counsel.pins == {}
+    (ended,) = [pin for entry in played.kept for pin in entry.pins]
+    assert (ended.answered_by, ended.until < "2027") == (SECOND, True)
+
+
+def test_in_the_marked_wire_too_what_was_asked_goes_on_from_there() -> None:
+    counsel = pinned()
+    settings = retry(sticky=True, wire="marked")
+    declined = declining(PARTIAL, model=SECOND, **CLAIMED)
+    played = play(settings, Answer([declined]), Answer([SERVED]), counsel=counsel)
+    assert (played.models, played.ruling, counsel.pins) == ([SECOND, PRIMARY], Ruling.RECOVERED, {})
+    assert texts(played.body) == "Partial Served."
+    assert b'"from":{"model":"%s"},"to":{"model":"%s"}' % (SECOND.encode(), PRIMARY.encode()) in played.body
+
+
+def test_where_that_one_declines_too_the_chain_is_asked_without_the_one_before() -> None:
+    counsel = pinned()
+    answers = [Answer([declining(model=SECOND)]), Answer([REFUSAL]), Answer([SERVED])]
+    played = play(retry(sticky=True), *answers, counsel=counsel)
+    assert played.models == [SECOND, PRIMARY, THIRD]
     assert [pin.answered_by for pin in counsel.pins.values()] == [THIRD]
+    chain = [{"model": THIRD}, {"model": SECOND}]
+    played = play(retry(sticky=True, fallback=chain), *answers, counsel=pinned())
+    assert played.models == [SECOND, PRIMARY, THIRD]
 
 
-def test_where_it_is_the_last_its_refusal_stands() -> None:
-    played = play(retry(sticky=True, fallback=ONE), Answer([REFUSAL]), counsel=pinned())
-    assert (played.body, played.ruling) == (REFUSAL, Ruling.EXHAUSTED)
-    assert played.field("x-demur-answered-by") == [SECOND]
+def test_where_that_one_fails_the_chain_is_asked() -> None:
+    played = play(
+        retry(sticky=True), Answer([declining(model=SECOND)]), failing(529), Answer([SERVED]), counsel=pinned()
+    )
+    assert played.models == [SECOND, PRIMARY, THIRD]
+    assert played.results[1:] == [(PRIMARY, Result.ERROR), (THIRD, Result.ANSWERED)]
 
 
-def test_a_refusal_that_stands_tells_who_declined_where_the_conversation_stays() -> None:
-    played = play(retry(sticky=True, fallback=CHAIN[:2]), Answer([REFUSAL]), failing(500), counsel=pinned())
-    assert (played.body, played.field("x-demur-answered-by")) == (REFUSAL, [SECOND])
+def test_where_all_decline_the_first_refusal_stands_and_tells_who_declined() -> None:
+    counsel = pinned()
+    answers = Answer([declining(model=SECOND)]), Answer([REFUSAL])
+    played = play(retry(sticky=True, fallback=ONE), *answers, counsel=counsel)
+    assert (played.body, played.ruling) == (declining(model=SECOND), Ruling.EXHAUSTED)
+    assert (played.field("x-demur-answered-by"), counsel.pins) == ([SECOND], {})
+
+
+@pytest.mark.parametrize(
+    ("changed", "models", "ruling"),
+    [
+        ({"categories": ["bio"]}, [SECOND, PRIMARY], Ruling.RECOVERED),
+        ({"fallback": [{"model": SECOND}], "routes": "vendor"}, [SECOND, PRIMARY], Ruling.RECOVERED),
+        ({"max_per_hour": 0}, [SECOND], Ruling.MAX_PER_HOUR),
+        ({"max_attempts": 0}, [SECOND], Ruling.MAX_ATTEMPTS),
+    ],
+)
+def test_to_ask_what_the_client_asked_is_no_route_but_is_bounded(
+    changed: dict[str, Any], models: list[str], ruling: Ruling
+) -> None:
+    counsel = pinned()
+    answers = [Answer([declining(model=SECOND)]), Answer([ANSWER])][: len(models)]
+    played = play(retry(sticky=True, **changed), *answers, counsel=counsel)
+    assert (played.models, played.ruling, counsel.pins) == (models, ruling, {})
+
+
+def test_a_reasoning_extraction_is_not_asked_again_even_so() -> None:
+    counsel = pinned()
+    declined = Answer([declining(model=SECOND, category="reasoning_extraction")])
+    played = play(retry(sticky=True), declined, counsel=counsel)
+    assert (played.models, played.ruling, counsel.pins) == ([SECOND], Ruling.REASONING_EXTRACTION, {})
 
 
 @pytest.mark.parametrize("settings", [retry(sticky=False), retry(sticky=True, fallback=[{"model": THIRD}])])

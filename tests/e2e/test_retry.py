@@ -93,6 +93,21 @@ def test_the_conversation_stays_there_until_its_owner_brings_it_back(stages: Sta
     assert [record.turns_elsewhere for record in stage.records()] == [0, 2]
 
 
+def test_where_the_model_it_stays_on_declines_the_one_that_was_asked_for_answers_and_keeps_it(stages: Stages) -> None:
+    stage = stages.new([Rule(model=MODEL, play="refusal", times=1), Rule(model=FALLBACK, play="answer", times=1),
+                        Rule(model=FALLBACK, play="refusal"), Rule(play="answer")])  # fmt: skip
+    with stage.demur(ON) as demur:
+        assert stage.claude(**demur.said).code == 0
+        printed = Printed.of(stage.claude("-c", prompt="Once more.", **demur.said), stage)
+        assert (printed.code, printed.result) == (0, HELLO)
+        assert stage.claude("-c", prompt="And again.", **demur.said).code == 0
+        assert demur.end() == 0
+    assert stage.models == [MODEL, FALLBACK, FALLBACK, MODEL, MODEL]
+    newest, first = stage.records()
+    assert (newest.model, newest.outcome, newest.answered_by) == (FALLBACK, Outcome.RECOVERED_BY_DEMUR, MODEL)
+    assert (first.model, first.answered_by) == (MODEL, FALLBACK)
+
+
 def test_another_conversation_begins_with_the_model_that_is_asked_for(stages: Stages) -> None:
     stage = stages.new(rules("refusal", "answer"))
     with stage.demur(ON) as demur:
