@@ -9,8 +9,8 @@ import re
 from collections import Counter
 from collections.abc import Sequence
 
-from proxy.core.hints import Hints, folded, lower, plain
-from proxy.core.secrets import DONE, RULES, SECRET_KEYS, Found, Rule, looks_random
+from proxy.core.hints import Hints, folded, has_long, lower, plain
+from proxy.core.secrets import DONE, RULES, SECRET_KEYS, TOKENS, Found, Rule, looks_random
 
 SECRET_NAMES = tuple("password passwd passphrase secret token apikey api_key api-key access_key private_key".split())
 """Ends of JSON keys whose strings are secrets if they look random; lower case."""
@@ -21,7 +21,7 @@ OPAQUE = frozenset({("base64", "data"), ("thinking", "signature"), ("redacted_th
 
 _OPAQUE_KEYS = {key for _, key in OPAQUE}
 _SHORTEST = 8
-_SHORT = 160
+_SHORT = 64
 """Characters, up to which one search for any hint is faster than one for each."""
 
 
@@ -33,7 +33,7 @@ class _Table:
         for rule in rules:
             if rule.fold == fold:
                 self._rules.setdefault(rule.hint, []).append(rule)
-        self._hints = Hints(self._rules)
+        self._hints = Hints(self._rules, TOKENS & self._rules.keys())
 
     def within(self, text: str) -> list[Rule]:
         """Those that may match in a text, as ``hints`` has it."""
@@ -45,7 +45,7 @@ _TABLES = {
     secrets: (_Table(rules, fold=False), _Table(rules, fold=True))
     for secrets, rules in ((True, RULES), (False, _LEAST))
 }
-_ANY = re.compile("|".join(sorted({re.escape(rule.hint.lower()) for rule in RULES})))
+_ANY = re.compile("|".join(sorted({re.escape(rule.hint.lower()) for rule in RULES if rule.hint not in TOKENS})))
 
 
 def _placeholder(name: str) -> str:
@@ -94,7 +94,7 @@ class Redactor:
         """The spans to replace: in order, none overlapping another."""
         spans = [Found(*match.span(), "deny") for pattern in self._deny for match in pattern.finditer(text) if match[0]]
         low = lower(text)
-        if len(text) >= _SHORTEST and (len(text) > _SHORT or _ANY.search(low)):
+        if len(text) >= _SHORTEST and (len(text) > _SHORT or _ANY.search(low) or has_long(text)):
             for rule in self._plain.within(plain(text)):
                 spans += rule.find(text, text)
             if rules := self._folding.within(low):

@@ -14,6 +14,9 @@ import re
 from collections.abc import Callable, Iterator
 from typing import NamedTuple
 
+from proxy.core.hints import ENDS
+from proxy.core.makers import LITERALS
+
 Judge = Callable[[str, re.Match[str]], bool]
 
 SECRET_KEYS = frozenset(
@@ -133,6 +136,10 @@ def _shape(name: str, literal: str, rest: str, *, edge: bool = False, judge: Jud
     return Rule(name, literal, re.compile(head + rest, re.ASCII), judge=judge)
 
 
+def _maker(maker: str, literal: str, rest: str) -> Rule:
+    return _shape(f"{maker.lower().replace(' ', '-')}-token", literal, rest, edge=True)
+
+
 def _place(name: str, hint: str, pattern: str, *, judge: Judge | None = None) -> Rule:
     return Rule(name, hint, re.compile(pattern, re.ASCII | re.VERBOSE), fold=True, judge=judge)
 
@@ -196,6 +203,21 @@ RULES = (
     _shape("pypi-token", "pypi-", r"[\w-]{32,}+", judge=_random),
     _shape("huggingface-token", "hf_", r"[A-Za-z0-9]{30,}+", edge=True),
     _shape("jwt", "eyJ", r"[\w-]{8,}+\.eyJ[\w-]{8,}+(?:\.[\w-]*+)++", edge=True),
+    *(_maker(*row) for row in LITERALS),
+    Rule(
+        "terraform-token",
+        ".atlasv1.",
+        re.compile(r"[A-Za-z0-9]{14}\.atlasv1\.[\w-]{50,}+", re.ASCII),
+        leads=False,
+    ),
+    _shape("azure-secret", "~", r"(?<=[\w.~-]{3}\dQ~)[\w.~-]{31,}+"),
+    _shape("jwe", "eyJ", r"[\w-]{8,}+\.[\w-]*+\.[\w-]{8,}+\.[\w-]{8,}+\.[\w-]{8,}+", edge=True),
+    _shape(
+        "password-hash",
+        "$",
+        r"(?:2[abxy]\$\d\d\$[\w./]{53}|argon2(?:id?|d)\$[\w$=,./+-]{30,}+"
+        r"|(?:apr1|[156y])\$(?:rounds=\d{1,9}\$)?[\w./]{1,64}\$[\w./]{22,}+(?:\$[\w./]{22,}+)?)",
+    ),
     _shape(
         "private-key",
         "-----BEGIN ",
@@ -230,3 +252,9 @@ RULES = (
     _assigned("api-key", "key", rf"(?:(?<=[?&;]key){_KEYS})"),
     _assigned("signature", "sig", "(?:nature)?"),
 )
+
+TOKENS = frozenset(
+    ["github_pat_", "npm_", "hf_", "whsec_", "pypi-", "GOCSPX-", "ya29.", ".atlasv1."]
+    + [literal for _, literal, _ in LITERALS if literal[-1] in ENDS]
+)
+"""The hints of rules whose matches go on with a long word: see ``proxy.core.hints``."""

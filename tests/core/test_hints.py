@@ -1,8 +1,10 @@
+import re
+
 import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from proxy.core.hints import Hints, folded, lower, plain
+from proxy.core.hints import Hints, folded, has_long, lower, plain
 from proxy.core.redact import Redactor
 from proxy.core.secrets import RULES
 
@@ -20,6 +22,22 @@ texts = st.lists(st.one_of(pieces, st.text(max_size=3))).map("".join)
 def test_the_literals_that_stand_in_a_text_are_found_in_their_order(text: str) -> None:
     assert HINTS.within(plain(text)) == [literal for literal in LITERALS if literal in text]
     assert HINTS.within(lower(text)) == [literal for literal in LITERALS if literal in folded(text)]
+
+
+@given(
+    st.lists(
+        st.one_of(
+            st.sampled_from(["npm_", "hvs.", "sq0atp-", "_", ".", "-", "a" * 15, "b" * 16, "é", "漢", " "]),
+            st.text(max_size=3),
+        )
+    ).map("".join)
+)
+def test_the_literal_of_a_token_is_found_where_a_long_word_follows(text: str) -> None:
+    literals = ["npm_", "hvs.", "sq0atp-"]
+    found = Hints(literals, literals).within(plain(text))
+    followed = [one for one in literals if re.search(re.escape(one) + r"[A-Za-z0-9_+/=-]{16}", text)]
+    assert set(followed) <= set(found)
+    assert bool(found) == bool(followed) <= has_long(text)
 
 
 @given(texts)

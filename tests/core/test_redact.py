@@ -9,6 +9,7 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
+from planted import FURTHER
 from proxy.core.redact import Redactor
 from proxy.core.secrets import RULES
 
@@ -20,6 +21,11 @@ def made(length: int, alphabet: str = ALNUM, seed: int = 7) -> str:
     """Random letters, with an upper and a lower one and two single digits among the first."""
     body = "".join(Random(seed).choices(alphabet, k=length))
     return ("K4x9" if alphabet == ALNUM else "") + body[4 if alphabet == ALNUM else 0 :]
+
+
+ONLY_IN_WHAT_LEAVES = ("vault before 1.10", "twilio", "discord bot", "ssh")
+"""Of the further makers: without a literal that is rare, or no secret."""
+HEX = "abcdef" + DIGITS
 
 
 def clean(text: str) -> str:
@@ -53,6 +59,30 @@ TOKENS = {
     "pypi": "py" + "pi-AgEIcHlwaS5vcmc" + made(80),
     "hugging face": "h" + "f_" + made(34),
     "jwt": "ey" + "JhbGciOiJIUzI1NiJ9." + "ey" + "JzdWIiOiIxMjM0NTY3ODkwIn0." + made(43),
+    **{f"further {name}": token for name, token in FURTHER.items() if name not in ONLY_IN_WHAT_LEAVES},
+    "sha512 of a password": "$" + "6$rounds=5000$" + made(16) + "$" + made(86),
+    "yescrypt of a password": "$" + "y$j9T$" + made(22) + "$" + made(43),
+    "argon2 of a password": "$" + "argon2id$v=19$m=65536,t=3,p=4$" + made(22) + "$" + made(43),
+    **{
+        f"of {literal}": literal + rest
+        for literal, rest in {
+            "hv" + "b.": made(90),
+            "hv" + "r.": made(90),
+            "lin" + "_oauth_": made(64),
+            "secr" + "et_": made(43),
+            "sq0" + "csp-": made(43),
+            "EA" + "AA": made(60),
+            "gl" + "c_": "eyJ" + made(60),
+            "sntr" + "yu_": made(64),
+            "AT" + "CTT3": made(60),
+            "pscale" + "_pw_": made(43),
+            "fo" + "1_": made(43),
+            "LT" + "AI": made(20),
+            **{f"shp{kind}" + "_": made(32, HEX) for kind in ("ss", "ca", "pa")},
+            **{f"do{kind}" + "_v1_": made(64, HEX) for kind in "or"},
+            **{f"dp.{kind}" + ".": made(43) for kind in ("st", "ct", "sa", "scim", "audit")},
+        }.items()
+    },
 }
 
 

@@ -75,6 +75,13 @@ def test_a_token_of_any_usual_maker_goes(token: str) -> None:
         assert left(token, clean(f"before {form} after")) is None, form
 
 
+@pytest.mark.parametrize("token", (SECRETS | FURTHER).values(), ids=SECRETS | FURTHER)
+def test_no_token_is_left_of_which_a_terminal_made_lines_of_any_width(token: str) -> None:
+    for width in range(11, len(token)):
+        for indent, after in (("", ""), ("  ", "\nand go on")):
+            assert left(token, scrub(f"key:\n{indent}{wrapped(token, width, indent)}{after}").text) is None, width
+
+
 @pytest.mark.parametrize(("place", "secret"), FURTHER_PLACES.values(), ids=FURTHER_PLACES)
 def test_a_password_goes_wherever_people_write_one(place: str, secret: str) -> None:
     text = place.format(secret)

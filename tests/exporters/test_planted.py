@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from answers import DETAILS, STOP, end, start
 from commands import declined, request
-from planted import FORMS, IDS, PLACES, PRIVATE, SECRETS, left, wrapped
+from planted import FORMS, FURTHER, FURTHER_PLACES, IDS, PLACES, PRIVATE, SECRETS, left, wrapped
 from proxy.cli import words
 from proxy.core.known import Known
 from proxy.core.scrub import Scrubber
@@ -36,11 +36,11 @@ FORMATS: dict[str, Callable[[Export], Iterator[str]]] = {
 }
 
 
-def keep(store: Store, texts: list[str]) -> str:
+def keep(store: Store, texts: list[str], request_id: str = IDS[0]) -> str:
     """One refusal, whose request has each text in a block of its own, and all of them wherever a record has words; the session's id."""
     message = {"role": "user", "content": [{"type": "text", "text": text} for text in texts]}
     answer = start() + end("refusal", stop_details=DETAILS | {"explanation": " ".join(texts)}) + STOP
-    made = declined(request(messages=[message]), answer, request_id=IDS[0])
+    made = declined(request(messages=[message]), answer, request_id=request_id)
     refusal = made.refusals[0]
     refusal.project, refusal.user, refusal.branch, refusal.entrypoint = texts[0], "mquill", texts[0], texts[0]
     for segment in made.segments:
@@ -58,10 +58,18 @@ def keep(store: Store, texts: list[str]) -> str:
     return str(refusal.session_id)
 
 
+def every_export(store: Store) -> Iterator[tuple[Level, str, str]]:
+    """Each level and format, and what it lets out."""
+    for level in BELOW_FULL:
+        for name, form in FORMATS.items():
+            made = Export(store, Chosen(), level, Curtain(Scrubber(OWNER)), line=words.line, text=words.text)
+            yield level, name, "".join(form(made))
+
+
 @settings(max_examples=8, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(
-    st.lists(st.sampled_from([*SECRETS.values(), *PRIVATE.values()]), min_size=1, max_size=3),
-    st.sampled_from([*PLACES.values()]),
+    st.lists(st.sampled_from([*SECRETS.values(), *FURTHER.values(), *PRIVATE.values()]), min_size=1, max_size=3),
+    st.sampled_from([*PLACES.values(), *FURTHER_PLACES.values()]),
     st.sampled_from([*FORMS.values()]),
     st.sampled_from([*SECRETS.values()]),
     st.data(),
@@ -79,16 +87,26 @@ def test_nothing_planted_is_in_any_export_below_full_and_the_request_id_is(
     texts += [place[0].format(place[1]), f"cut:\n  {wrapped(split, 11, '  ')}", f"half {split[:at]}", split[at:]]
     with Store.open(tmp_path_factory.mktemp("db") / "demur.db") as store:
         session = keep(store, texts)
-        for level in BELOW_FULL:
-            for name, form_ in FORMATS.items():
-                made = Export(store, Chosen(), level, Curtain(Scrubber(OWNER)), line=words.line, text=words.text)
-                text = "".join(form_(made))
-                assert IDS[0] in text
-                assert [
-                    (level, name, one)
-                    for one in (*planted, place[1], split, session, "mquill", "Mara Quill")
-                    if left(one, text)
-                ] == []
+        for level, name, text in every_export(store):
+            assert IDS[0] in text
+            assert [
+                (level, name, one)
+                for one in (*planted, place[1], split, session, "mquill", "Mara Quill")
+                if left(one, text)
+            ] == []
+
+
+def test_no_kind_of_secret_is_in_any_export_below_full_wherever_a_record_has_words(tmp_path: Path) -> None:
+    known = SECRETS | FURTHER | PRIVATE
+    placed = PLACES | FURTHER_PLACES
+    texts = {one: f"see {one} there" for one in known.values()}
+    texts |= {secret: place.format(secret) for place, secret in placed.values()}
+    with Store.open(tmp_path / "demur.db") as store:
+        for n, text in enumerate(texts.values()):
+            keep(store, [text], f"req_011CXaBcDeFgHiJkLmNoP{n:04}")
+        for level, name, text in every_export(store):
+            assert text.count("req_011CXaBcDeFgHiJkLmNoP") >= len(texts)
+            assert [(level, name, one) for one in texts if left(one, text)] == []
 
 
 def test_at_full_all_of_it_leaves_as_it_is_stored(tmp_path: Path) -> None:

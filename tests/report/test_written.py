@@ -178,7 +178,7 @@ def test_effort_and_exemption_are_told(store: Store) -> None:
     assert store.apply([declined(request(output_config={"effort": "high"}), at=AT, request_id=IDS[0])]) == 0
     found = report(store, shape="exhibit", settings=Settings(exemption=Exemption(approved_on="2026-11-01")))
     assert "effort high" in found
-    assert "approved on 2026-11-01, as the owner says. 1 of 1 were declined despite it." in found
+    assert "approved on 2026-11-01, as the owner says. 1 of 1 were declined despite it." in " ".join(found.split())
     assert "despite the approval" in found
     assert "None is named" in report(store, shape="exhibit")
 
@@ -192,6 +192,7 @@ def test_the_poison_test_and_the_incident_are_told_though_one_refusal_is_named(s
     read = sources(store, [earlier], Settings())
     assert isinstance(read, Sources)
     found = written(read, Settings(), level=Level.METADATA, shape="mail", known=OWNER, machine=MACHINE).text
+    found = " ".join(found.split())
     assert f"after something else had been declined, a text of at most 6 tokens was declined too: {IDS[1]}" in found
     assert f"2 refusals with what had been new in the first of them, {earlier.at} to {later.at}" in found
     assert "whatever was said" not in found
