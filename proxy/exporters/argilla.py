@@ -1,14 +1,17 @@
 """Argilla 2: the records as ``Dataset.records.from_json`` reads them, and the settings as ``Settings.from_json`` does, with our vocabularies.
 
 Format: docs.argilla.io/latest/reference/argilla/records and /settings. What demur suggests and what persons said are both suggestions, as a response
-needs a user of the server; the agent tells them apart, and a person's word goes before demur's.
+needs a user of the server; the agent tells them apart, and a person's word goes before demur's. The server takes few characters for an agent,
+and refuses all records of a batch for one that has others (argilla-server 2.8, ``AGENT_REGEX``).
 """
 
+import re
 from collections.abc import Callable, Iterator
 from typing import Any
 
+from proxy.core.segment import key_of
 from proxy.exporters.export import Export, Record
-from proxy.exporters.label_studio import VERDICTS, domains
+from proxy.exporters.label_studio import VERDICTS, domains, last_words, score
 from proxy.exporters.sheet import plain, reading, table
 from schemas.labels import Verdict
 
@@ -26,6 +29,8 @@ _TERMS = (
     "request_id",
     "at",
 )
+_NO_AGENT = re.compile(r"[^A-Za-z0-9_:./-]+")
+_LONGEST_AGENT = 200
 _NUMBERS = ("input_tokens", "output_tokens", "ms_to_refusal", "turn")
 
 
@@ -80,9 +85,9 @@ def _suggestions(record: Record, known: set[str]) -> dict[str, Any]:
     found: dict[str, Any] = {}
     if suggested:
         best = max(suggested, key=lambda one: float(one["confidence"]))
-        found["domain"] = {"value": best["value"], "score": best["confidence"], "agent": "demur"}
-    for one in record.get("judgements", []):
-        agent = {"score": None, "agent": one["author"]}
+        found["domain"] = {"value": best["value"], "score": score(best), "agent": "demur"}
+    for one in last_words(record):
+        agent = {"score": None, "agent": _agent(one["author"])}
         if one["verdict"] != Verdict.UNKNOWN:
             found["verdict"] = {"value": one["verdict"], **agent}
         if one["domain"] in known:
@@ -90,6 +95,12 @@ def _suggestions(record: Record, known: set[str]) -> dict[str, Any]:
         if one["note"]:
             found["note"] = {"value": one["note"], **agent}
     return found
+
+
+def _agent(author: str) -> str:
+    """A person in the characters that the server takes; where none is left, a hash."""
+    told = _NO_AGENT.sub(" ", author).strip()[:_LONGEST_AGENT]
+    return told if any(map(str.isalnum, told)) else key_of(author.encode("utf-8", "surrogatepass"))
 
 
 def _field(name: str, title: str, *, required: bool) -> dict[str, Any]:

@@ -158,6 +158,7 @@ _TABLES: dict[str, dict[str, object]] = {
     "imported_traffic": {"description": "Counts of requests that imported files tell of.", "sort_desc": "hour"},
     "reports": {"description": "What was reported where.", "sort_desc": "id"},
     "imports": {"hidden": True},
+    "imported_requests": {"hidden": True},
     "segments": {"hidden": True},
     "chunks": {"hidden": True},
     "chunk_segments": {"hidden": True},
@@ -171,6 +172,10 @@ _TABLES: dict[str, dict[str, object]] = {
     "unpinned": {"hidden": True},
     "accepted": {"hidden": True},
     "witnesses": {"hidden": True},
+    "passes": {"hidden": True},
+    "withdrawn": {"hidden": True},
+    "_sqlite_migrations": {"hidden": True},
+    "sqlite_sequence": {"hidden": True},
 }
 
 

@@ -9,17 +9,20 @@ from typing import Any
 from xml.sax.saxutils import quoteattr
 
 from proxy.exporters.export import Export, Record
+from proxy.exporters.levels import Level
 from proxy.exporters.sheet import category, plain, reading
 from schemas.labels import Domain, Verdict
 
 VERDICTS = [verdict for verdict in Verdict if verdict != Verdict.UNKNOWN]
 MOST_DOMAINS = 100
+LONGEST_DOMAIN = 200
+"""Characters of a choice: Argilla's server takes no more."""
 _FACTS = (
     "at", "request_id", "kind", "category", "stage", "model", "answered_by", "outcome", "role", "client", "client_version", "project", "turn",
 )  # fmt: skip
 _DOMAINS = """
     select distinct domain from (select domain from judgements union select value from annotations where name = 'domain')
-    where domain is not null and domain <> '' order by 1 limit ?
+    where domain is not null and trim(domain) <> '' and length(domain) <= ? order by 1 limit ?
 """
 
 
@@ -54,8 +57,10 @@ def config(known: Iterable[str]) -> str:
 
 def domains(export: Export) -> list[str]:
     """Ours, and those that persons made up, as the level lets them out. Raises StoreError."""
-    more = [] if export.store is None else export.store.rows(_DOMAINS, [MOST_DOMAINS])
-    told = [one["domain"] if export.level == "full" else export.curtain.text(one["domain"]) for one in more]
+    if export.store is None or export.level == Level.IDS:
+        return list(Domain)
+    more = export.store.rows(_DOMAINS, [LONGEST_DOMAIN, MOST_DOMAINS])
+    told = [one["domain"] if export.level == Level.FULL else export.curtain.text(one["domain"]) for one in more]
     return list(dict.fromkeys([*Domain, *map(export.line, told)]))
 
 
@@ -81,13 +86,17 @@ def _predictions(record: Record, known: set[str]) -> Iterator[dict[str, Any]]:
     if found:
         best = max(found, key=lambda one: float(one["confidence"]))
         result = [_result(record, "domain", "choices", {"choices": [best["value"]]})]
-        yield {"model_version": "demur", "score": min(max(float(best["confidence"]), 0.0), 1.0), "result": result}
+        yield {"model_version": "demur", "score": score(best), "result": result}
+
+
+def score(annotation: dict[str, Any]) -> float:
+    """How sure demur is of what it suggests, from 0 to 1: no more is taken."""
+    return min(max(float(annotation["confidence"]), 0.0), 1.0)
 
 
 def _annotations(record: Record, known: set[str]) -> Iterator[dict[str, Any]]:
     """The last judgement of each author, where it says something."""
-    last = {one["author"]: one for one in record.get("judgements", [])}
-    for one in last.values():
+    for one in last_words(record):
         result = []
         if one["verdict"] != Verdict.UNKNOWN:
             result.append(_result(record, "verdict", "choices", {"choices": [one["verdict"]]}))
@@ -97,6 +106,15 @@ def _annotations(record: Record, known: set[str]) -> Iterator[dict[str, Any]]:
             result.append(_result(record, "note", "textarea", {"text": [one["note"]]}))
         if result:
             yield {"result": result, "was_cancelled": False, "ground_truth": False}
+
+
+def last_words(record: Record) -> list[dict[str, Any]]:
+    """The last judgement of each author, the newest last."""
+    last: dict[str, dict[str, Any]] = {}
+    for one in record.get("judgements", []):
+        last.pop(one["author"], None)
+        last[one["author"]] = one
+    return list(last.values())
 
 
 def _result(record: Record, name: str, kind: str, value: dict[str, Any]) -> dict[str, Any]:

@@ -50,7 +50,9 @@ def _section(one: Sheet, export: Export) -> Iterator[str]:
         return code(export.line(value))
 
     yield f"\n## {shown(one.title)}\n\n"
-    yield f"{one.n} declined, {shown(one.at)} to {shown(one.last_at)}; {shown(one.outcome)}; verdict: {one.verdict}; id {shown(one.id)}\n\n"
+    until = f" to {shown(one.last_at)}" if one.last_at != one.at else ""
+    of = f"request id {shown(one.request_id)}; " if one.request_id else ""
+    yield f"{one.n} declined, {shown(one.at)}{until}; {shown(one.outcome)}; verdict: {one.verdict}; {of}id {shown(one.id)}\n\n"
     yield from (f"- {name}: {shown(value)}\n" for name, value in one.facts)
     if one.explanation:
         yield f"- the API's explanation: {shown(one.explanation)}\n"

@@ -19,11 +19,11 @@ def _lines(made: Pack) -> Iterator[str]:
     yield f"EXHIBIT: {facts.title(made)}"
     yield ""
     yield "1. Statement"
-    yield f"  {_STATEMENT}"
+    yield from _prose(_STATEMENT)
     yield ""
     yield "2. Approval"
-    yield f"  {_approval(made)}"
-    yield "  Organisation: (to be written by you, where the program needs it; --keep lets its id through)"
+    yield from _prose(_approval(made))
+    yield from _prose("Organisation: (to be written by you, where the program needs it; --keep lets its id through)")
     yield ""
     yield "3. Summary"
     yield from mail.block(facts.summary(made))
@@ -43,8 +43,12 @@ def _lines(made: Pack) -> Iterator[str]:
         yield ""
         yield "6. The same content, declined by one model and accepted by another"
     for head, text in facts.pairs(made):
-        yield f"  {head}"
+        yield from _prose(head)
         yield from mail.quoted(text)
+
+
+def _prose(text: str) -> Iterator[str]:
+    yield from (f"  {line}" for line in mail.folded(text, mail.WIDTH - 2))
 
 
 def _approval(made: Pack) -> str:

@@ -1,11 +1,22 @@
-"""A mail in plain text: a subject, and the facts one refusal after the other."""
+"""A mail in plain text: a subject, and the facts one refusal after the other, in lines of ``WIDTH`` characters (RFC 5322, 2.1.1).
+
+Lines are folded at spaces alone, so that ids, models and hashes stay whole: a word that is longer is cut at ``LONGEST`` only.
+"""
 
 from collections.abc import Iterator
+from functools import partial
+from textwrap import TextWrapper
 
 from proxy.report import facts
 from proxy.report.pack import Pack
 
+WIDTH = 78
+LONGEST = 240
+"""Characters of a word: no server has to take a line of more than 998 bytes."""
 _TITLE = 30
+_FOLD = partial(
+    TextWrapper, break_long_words=False, break_on_hyphens=False, expand_tabs=False, replace_whitespace=False
+)
 
 
 def mail(made: Pack) -> str:
@@ -16,14 +27,28 @@ def mail(made: Pack) -> str:
 def block(told: Iterator[facts.Fact]) -> Iterator[str]:
     """Facts under one another, their titles in a column; a text of several lines is indented."""
     for title, text in told:
-        first, *more = text.split("\n")
+        first, *more = folded(text, WIDTH - _TITLE - 2)
         yield f"  {title + ':':<{_TITLE}}{first}".rstrip()
         yield from (f"  {'':<{_TITLE}}{line}".rstrip() for line in more)
 
 
 def quoted(text: str) -> Iterator[str]:
     """A text of others, each line behind a mark."""
-    yield from (f"  | {line}".rstrip() for line in text.split("\n"))
+    yield from (f"  | {line}".rstrip() for line in folded(text, WIDTH - 4))
+
+
+def folded(text: str, width: int = WIDTH) -> Iterator[str]:
+    """The lines of a text, the long ones as several."""
+    for line in text.split("\n"):
+        if len(line) <= width:
+            yield line
+            continue
+        words = " ".join(part for word in line.split(" ") for part in _parts(word))
+        yield from _FOLD(width).wrap(words) or [""]
+
+
+def _parts(word: str) -> Iterator[str]:
+    yield from (word[n : n + LONGEST] for n in range(0, max(len(word), 1), LONGEST))
 
 
 def event(one: facts.Told) -> Iterator[str]:
@@ -46,7 +71,9 @@ def event(one: facts.Told) -> Iterator[str]:
 def _lines(made: Pack) -> Iterator[str]:
     yield f"Subject: {facts.title(made)}"
     yield ""
-    yield f"The API's safeguards {'declined' if facts.is_sure(made) else 'may have declined'} requests of ours. These are the facts as they were recorded on our side."
+    yield from folded(
+        f"The API's safeguards {'declined' if facts.is_sure(made) else 'may have declined'} requests of ours. These are the facts as they were recorded on our side."
+    )
     yield ""
     yield from block(facts.summary(made))
     yield from block(facts.machine(made))
@@ -60,5 +87,5 @@ def _lines(made: Pack) -> Iterator[str]:
         yield from event(one)
     for head, text in facts.pairs(made):
         yield ""
-        yield f"The same content, {head}"
+        yield from folded(f"The same content, {head}")
         yield from quoted(text)

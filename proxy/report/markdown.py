@@ -1,30 +1,36 @@
 """A GitHub issue in the form of anthropics/claude-code's ``bug_report.yml`` and ``model_behavior.yml`` (read in November 2026).
 
 The headings are the labels of these forms, so that each part can be put into its field. All that is not ours stands in fences: there GitHub shows a
-placeholder as it is, notifies nobody, and follows no link. What only the person knows is left for the person.
+placeholder as it is, notifies nobody, and follows no link. What only the person knows is left for the person. GitHub takes ``MOST`` characters:
+of as many refusals as do not fit with all their facts, a line each is told.
 """
 
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
+from itertools import islice
 
 from proxy.report import facts
-from proxy.report.pack import Pack, judged_false
+from proxy.report.pack import Event, Pack, judged_false
 
 YOURS = "(to be written by you"
 NOT_TOLD = "not told at the level ids"
 CLIENT = "claude-cli"
 """As it calls itself: only its version is Claude Code's."""
+MOST = 65_536
+_MODELS = {"bug_report": ("Sonnet (default)", "Opus"), "model_behavior": ("Sonnet", "Opus", "Haiku")}
+"""What each form lets choose, beside ``_NO_MODEL`` and ``Other``."""
+_NO_MODEL = {"bug_report": "Not sure / Multiple models", "model_behavior": "Not sure"}
 _TICKS = re.compile(r"`{3,}")
 
 
 def issue(made: Pack) -> str:
     """By ``bug_report.yml``."""
-    return _document("[BUG]", made, _issue(made))
+    return _document("[BUG]", made, _issue)
 
 
 def behavior(made: Pack) -> str:
     """By ``model_behavior.yml``, whose own head says that it is not for API errors."""
-    return _document("[MODEL]", made, _behavior(made))
+    return _document("[MODEL]", made, _behavior)
 
 
 def fenced(text: str) -> str:
@@ -39,12 +45,18 @@ def listed(told: Iterator[facts.Fact]) -> str:
     return "\n".join(f"{title}: {text}".replace("\n", "\n  ") for title, text in told)
 
 
-def _document(mark: str, made: Pack, parts: Iterator[tuple[str, str]]) -> str:
+def _document(mark: str, made: Pack, form: Callable[[Pack, int], Iterator[tuple[str, str]]]) -> str:
     head = f"# {mark} {facts.title(made)}\n"
-    return "\n".join([head, *(f"### {title}\n\n{text}\n" for title, text in parts)])
+    whole = len(made.events)
+    while True:
+        text = "\n".join([head, *(f"### {title}\n\n{text}\n" for title, text in form(made, whole))])
+        if len(text) <= MOST or not whole:
+            return text
+        whole = min(whole - 1, whole * MOST // len(text))
 
 
-def _issue(made: Pack) -> Iterator[tuple[str, str]]:
+def _issue(made: Pack, whole: int) -> Iterator[tuple[str, str]]:
+    """``whole``: how many refusals are told with all their facts."""
     yield (
         "Preflight Checklist",
         _ticks("I have searched existing issues", "This is a single bug report", "I am using the latest version"),
@@ -54,7 +66,7 @@ def _issue(made: Pack) -> Iterator[tuple[str, str]]:
     if texts := _explanations(made):
         yield "Error Messages/Logs", texts
     yield "Steps to Reproduce", _steps(made)
-    yield "Claude Model", _model(made)
+    yield "Claude Model", _model(made, "bug_report")
     yield (
         "Is this a regression?",
         "I don't know" if not made.pairs else "I don't know (another model accepted the same content, see below)",
@@ -62,11 +74,13 @@ def _issue(made: Pack) -> Iterator[tuple[str, str]]:
     if last := _last_accepted(made):
         yield "Last Working Version", fenced(last)
     yield from _surroundings(made)
+    if made.system:
+        yield "Operating System", _system(made)
     yield "Terminal/Shell", made.terminal or NOT_TOLD
-    yield "Additional Information", _additional(made)
+    yield "Additional Information", _additional(made, whole)
 
 
-def _behavior(made: Pack) -> Iterator[tuple[str, str]]:
+def _behavior(made: Pack, whole: int) -> Iterator[tuple[str, str]]:
     yield (
         "Preflight Checklist",
         _ticks("I have searched existing issues", "This report does NOT contain sensitive information"),
@@ -84,12 +98,13 @@ def _behavior(made: Pack) -> Iterator[tuple[str, str]]:
     yield "Permission Mode", "I don't know / Not sure"
     yield "Can You Reproduce This?", _reproducible(made)
     yield "Steps to Reproduce", _steps(made)
-    yield "Claude Model", _model(made)
+    yield "Claude Model", _model(made, "model_behavior")
     if texts := _explanations(made):
         yield "Relevant Conversation", texts
     yield "Impact", f"{YOURS}: Critical, High, Medium or Low)"
     yield from _surroundings(made)
-    yield "Additional Context", _additional(made)
+    system = f"Operating system: {_system(made)}\n\n" if made.system else ""
+    yield "Additional Context", system + _additional(made, whole)
 
 
 def _ticks(*lines: str) -> str:
@@ -129,11 +144,11 @@ def _reproducible(made: Pack) -> str:
     )
 
 
-def _model(made: Pack) -> str:
+def _model(made: Pack, form: str) -> str:
     models = list(dict.fromkeys(event.model for event in made.events if event.model))
-    lines = {"opus": "Opus", "sonnet": "Sonnet", "haiku": "Haiku"}
+    lines = {name.partition(" ")[0].lower(): name for name in _MODELS[form]}
     named = {next((name for key, name in lines.items() if key in model), "Other") for model in models}
-    choice = named.pop() if len(named) == 1 else "Not sure / Multiple models"
+    choice = named.pop() if len(named) == 1 else _NO_MODEL[form]
     return f"{choice}\n\n{fenced(', '.join(models) or 'not known')}"
 
 
@@ -150,14 +165,18 @@ def _surroundings(made: Pack) -> Iterator[tuple[str, str]]:
     )
     yield "Claude Code Version", fenced(", ".join(versions) or "not known")
     yield "Platform", made.platform or NOT_TOLD
-    if made.system:
-        yield "Operating System", f"{made.system} (of the machine that this report was made on)"
 
 
-def _additional(made: Pack) -> str:
+def _system(made: Pack) -> str:
+    return f"{made.system} (of the machine that this report was made on)"
+
+
+def _additional(made: Pack, whole: int) -> str:
     common = facts.shared(made)
     parts = ["The same for each of them:\n\n" + fenced(listed(iter(common)))] if common else []
-    parts += [_event(one, alone=len(made.events) == 1) for one in facts.told(made)]
+    parts += [_event(one, alone=len(made.events) == 1) for one in islice(facts.told(made), whole)]
+    if more := made.events[whole:]:
+        parts.append(f"In short, as an issue has no room for more ({MOST} characters):\n\n" + fenced(_short(more)))
     parts += ["The same content:\n\n" + fenced(f"{head}\n{text}") for head, text in facts.pairs(made)]
     if texts := _excerpts(made):
         parts.append(texts)
@@ -170,6 +189,14 @@ def _event(one: facts.Told, *, alone: bool) -> str:
         told += "\nNew since the last accepted request (candidates, never the cause):\n  "
         told += one.candidates.replace("\n", "\n  ")
     return fenced(told)
+
+
+def _short(events: Sequence[Event]) -> str:
+    told = (
+        (one.at, one.request_id or "no request id", one.model or "not known", one.category or one.kind)
+        for one in events
+    )
+    return "\n".join("  ".join(parts) for parts in told)
 
 
 def _excerpts(made: Pack) -> str:

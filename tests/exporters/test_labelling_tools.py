@@ -1,6 +1,6 @@
 """Label Studio, Argilla and Datasette: what they are given is of the shape that their documentation has.
 
-By hand the same was tried with label-studio-sdk 2.1.2, argilla 2.8.0 and datasette 0.65.5.
+By hand the same was tried with label-studio 1.23.2 (server, editor and SDK 2.1.2), argilla 2.8.0 on argilla-server 2.8.0, and datasette 0.65.5.
 """
 
 import json
@@ -134,9 +134,56 @@ def test_every_record_names_only_what_the_settings_of_the_dataset_have(db: Path,
 def test_a_persons_word_goes_before_what_demur_suggests(db: Path) -> None:
     (record, *_), _ = written(db, argilla, Level.METADATA)
     assert record["suggestions"] == {
-        "verdict": {"value": "unsure", "score": None, "agent": "<PERSON-1>"},
-        "domain": {"value": 'my "own" <field>', "score": None, "agent": "<PERSON-2>"},
+        "verdict": {"value": "unsure", "score": None, "agent": "PERSON-1"},
+        "domain": {"value": 'my "own" <field>', "score": None, "agent": "PERSON-2"},
     }
+
+
+AGENT = re.compile(r"^[a-zA-Z0-9-_:\./\s]*[a-zA-Z0-9][a-zA-Z0-9-_:\./\s]*$")
+"""As argilla-server 2.8.0 asks for it, ``AGENT_REGEX``; 200 characters at most."""
+
+
+@pytest.mark.parametrize(
+    ("author", "agent"),
+    [
+        ("ann", "ann"),
+        ("J\u00fcrgen O'Hara", "J rgen O Hara"),
+        ("\u0411\u043e\u0440\u0438\u0441", None),
+        ("<<=>>", None),
+        ("x" * 300, "x" * 200),
+    ],
+)
+def test_a_person_is_named_as_the_server_takes_it(db: Path, author: str, agent: str | None) -> None:
+    said = [
+        Judgement(refusal_id=name(2), at="2099", author=one, verdict=Verdict.CORRECT) for one in (author, "(\u0416)")
+    ]
+    agents = set()
+    for one in said:
+        with Store.open(db) as store:
+            judge_all(store, [one])
+        records, _ = written(db, argilla, Level.FULL)
+        agents.add(records[1]["suggestions"]["verdict"]["agent"])
+    assert all(AGENT.match(one) and len(one) <= 200 for one in agents)
+    assert len(agents) == 2
+    assert agent is None or agent in agents
+
+
+def test_the_words_of_persons_are_no_choices_at_the_level_ids(db: Path) -> None:
+    for level in LEVELS:
+        known = written(db, label_studio, level)[1]
+        assert ('my "own" <field>' in known) == (level != Level.IDS)
+
+
+def test_no_choice_is_empty_or_longer_than_the_server_takes(db: Path) -> None:
+    said = [
+        Judgement(refusal_id=name(2), at="2099", author="ann", verdict=Verdict.CORRECT, domain=domain)
+        for domain in ("d" * 200, "e" * 201, "  ")
+    ]
+    with Store.open(db) as store:
+        judge_all(store, said)
+    records, known = written(db, argilla, Level.FULL)
+    assert set(known) - set(Domain) == {'my "own" <field>', "d" * 200}
+    assert "domain" not in records[1]["suggestions"]  # nor an earlier one of the same person
 
 
 def run(db: Path, query: str, **given: str) -> list[dict[str, Any]]:
@@ -184,3 +231,7 @@ def test_the_metadata_names_tables_and_the_database_that_are_there(db: Path) -> 
     assert all(isinstance(json.loads(said), dict) for _, said in told)
     assert re.findall(r"^      (\w+):$", text, re.MULTILINE) == list(datasette.QUERIES)
     assert not set(datasette.QUERIES) & tables
+    shown = tables - {table for table, said in told if json.loads(said).get("hidden")}
+    assert shown == {
+        "refusals", "judgements", "attempts", "rephrasings", "annotations", "trials", "located", "reports", "traffic", "imported_traffic",
+    }  # fmt: skip

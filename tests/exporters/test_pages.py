@@ -158,6 +158,15 @@ def test_an_incident_is_one_section_with_its_requests(db: Path) -> None:
     assert "verdict: false positive" in text
 
 
+@pytest.mark.parametrize("form", [page, markdown])
+def test_the_section_of_one_refusal_has_its_request_id_and_one_time(db: Path, form: Any) -> None:
+    with Store.open(db) as store:
+        store.apply([entry(1, request_id="req_011CX0m7p0TCF5DrZKhFMPYD"), entry(2)])
+    _, *sections = re.split("<section>|\n## ", written(db, form, Level.IDS))
+    assert ["req_011CX0m7p0TCF5DrZKhFMPYD" in one for one in sections] == [False, True]
+    assert [one.count("2099-11-23T14:00:0") for one in sections] == [1, 1]
+
+
 def test_of_many_new_parts_the_last_are_told_and_the_others_counted(db: Path) -> None:
     many = entry(1, *(f'"{n}"'.encode() for n in range(MOST_PARTS + 3)))
     for segment in many.segments:
@@ -184,6 +193,17 @@ def test_the_table_of_a_page_has_times_as_people_write_them_and_keeps_names_whol
     assert ">some time</a>" in html
     assert "<td><code>req_011CX0m7p0TCF5DrZKhFMPYD</code></td>" in html
     assert "td code { overflow-wrap: break-word; }" in html
+
+
+def test_what_is_wide_is_scrolled_with_keys_on_a_screen_and_whole_on_paper(db: Path) -> None:
+    store_evil(db)
+    html = written(db, page)
+    wide = [attributes for _, attributes in Seen(html).tags if attributes.get("class") == "wide"]
+    assert [(one["tabindex"], one["role"], bool(one["aria-label"])) for one in wide] == [("0", "region", True)] * 3
+    assert html.count("<table>") + html.count('<svg viewBox="0 0 7') == len(wide)
+    assert all(attributes.get("scope") in ("col", "row") for tag, attributes in Seen(html).tags if tag == "th")
+    paper = html[html.index("@media print") :].partition("\n")[0]
+    assert ".wide { overflow: visible; } td code { overflow-wrap: anywhere; }" in paper
 
 
 def test_a_chart_has_every_month_between_and_ends_with_the_last() -> None:
@@ -219,8 +239,8 @@ def test_a_month_without_any_has_no_row_in_the_table_of_the_page(db: Path) -> No
     with Store.open(db) as store:
         store.apply([entry(1, at="2026-01-01T00:00:00.000Z"), entry(2, at="2026-03-01T00:00:00.000Z")])
     text = written(db, page, Level.IDS)
-    assert "<tr><td>2026-01</td>" in text
-    assert "<tr><td>2026-02</td>" not in text
+    assert ">2026-01</th>" in text
+    assert "2026-02" not in text.partition("</svg>")[2]
 
 
 def test_more_categories_than_colours_share_the_last_one() -> None:

@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from entries import entry, name
+from proxy.cli import words
 from proxy.core.scrub import Scrubber
 from proxy.exporters import table
 from proxy.exporters.chosen import Chosen
@@ -35,7 +36,8 @@ def rows(tmp_path: Path, level: Level = Level.METADATA, **fields: Any) -> list[d
         )
         text = "".join(table.written(Export(store, Chosen(), level, Curtain(Scrubber()))))
     assert text.count("\r\n") == text.count("\n") - (level.has_text)  # the note's own
-    return list(csv.DictReader(io.StringIO(text, newline=""), strict=True))
+    assert text.startswith("\ufeffid,")  # or Excel takes it for the code page of the country
+    return list(csv.DictReader(io.StringIO(text[1:], newline=""), strict=True))
 
 
 @pytest.mark.parametrize(
@@ -57,11 +59,29 @@ def test_the_columns_of_a_level_are_filled_and_its_text_only_where_it_has_some(t
         assert (row["attempts"], row["segments"], row["new_segments"], row["tokens_est"]) == ("1", "1", "0", "1")
 
 
-def test_a_list_whose_first_word_is_a_formula_is_defused_too(tmp_path: Path) -> None:
-    assert rows(tmp_path, sources=["=x", "y"])[0]["sources"] == "'=x; y"
+def test_a_list_with_a_formula_is_defused_too(tmp_path: Path) -> None:
+    assert rows(tmp_path, sources=["=x", "y", "=z"])[0]["sources"] == "'=x; y; '=z"
+
+
+@pytest.mark.parametrize(
+    ("text", "shown"), [("b;=1+2", "b;'=1+2"), ('y, z; @x "q"', 'y, z; \'@x "q"'), ("a-b; c=d", "a-b; c=d")]
+)
+def test_no_formula_begins_where_a_spreadsheet_splits_at_semicolons(tmp_path: Path, text: str, shown: str) -> None:
+    (row,) = rows(tmp_path, Level.FULL, project=text)
+    assert row["project"] == shown
+
+
+@pytest.mark.parametrize("text", ["x" * 32_768, "\u202e" * 6000, "=" * 32_767])
+def test_no_cell_is_longer_than_those_of_a_spreadsheet(tmp_path: Path, text: str) -> None:
+    with Store.open(tmp_path / "demur.db") as store:
+        store.apply([entry(1, explanation=text), entry(2, explanation="y" * 32_767)])
+        made = Export(store, Chosen(), Level.FULL, Curtain(Scrubber()), line=words.line)
+        cut, whole = csv.DictReader(io.StringIO("".join(table.written(made))[1:], newline=""), strict=True)
+    assert (len(cut["explanation"]), cut["explanation"][-1]) == (32_767, "…")
+    assert whole["explanation"] == "y" * 32_767
 
 
 def test_no_record_leaves_the_head(tmp_path: Path) -> None:
     with Store.open(tmp_path / "demur.db") as store:
         text = "".join(table.written(Export(store, Chosen(), Level.IDS, Curtain(Scrubber()))))
-    assert text == ",".join(IDS) + "\r\n"
+    assert text == "\ufeff" + ",".join(IDS) + "\r\n"

@@ -2,6 +2,7 @@
 
 import dataclasses
 import json
+import re
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +18,7 @@ from proxy.elsewhere import Accepted, Declined, Pair
 from proxy.report import SHAPES, written
 from proxy.report.channels import channels
 from proxy.report.facts import title
-from proxy.report.markdown import behavior, fenced, issue
+from proxy.report.markdown import MOST, behavior, fenced, issue
 from proxy.report.pack import Excerpt, Extra, Level, Pack
 from proxy.report.packing import pack
 from proxy.report.personal import Machine, known, machine
@@ -63,6 +64,11 @@ def dossier(
         "links": [],
     }
     return Dossier(**(given | (more or {})))
+
+
+def unfolded(text: str) -> str:
+    """Without the ends of lines: a mail has short ones."""
+    return " ".join(text.split())
 
 
 def hide(kind: str, value: str, why: str) -> str:
@@ -251,6 +257,15 @@ def test_no_text_can_end_its_fence(text: str) -> None:
     assert closing not in text
 
 
+def test_what_was_new_is_told_as_a_candidate_and_never_as_the_cause() -> None:
+    for name in ("issue", "behavior", "mail"):
+        text = " ".join(SHAPES[name](packed(RICH)).split())
+        assert "application/pdf" in text, name
+        assert re.search(r"candidates?, never the cause", text), name
+    for name, shape in SHAPES.items():
+        assert not re.search(r"(?<!never the )(?<!be)cause", shape(packed(RICH))), name
+
+
 def test_many_candidates_are_counted() -> None:
     text = issue(packed(dossier(segments=tuple(segment(n) for n in range(20)))))
     assert text.count("segment ") == 12
@@ -267,8 +282,9 @@ def test_many_candidates_are_counted() -> None:
         ({}, "Platform", "not recorded"),
         ({"client": "claude-cli", "client_version": "2.1.330"}, "Claude Code Version", "```text\n2.1.330"),
         ({"client": "anthropic-python", "client_version": "0.50.1"}, "Claude Code Version", "```text\nnot known"),
-        ({"model": "claude-sonnet-5"}, "Claude Model", "Sonnet"),
-        ({"model": "claude-fable-5"}, "Claude Model", "Other"),
+        ({"model": "claude-sonnet-5"}, "Claude Model", "Sonnet (default)\n"),
+        ({"model": "claude-haiku-4-5"}, "Claude Model", "Other\n"),
+        ({"model": "claude-fable-5"}, "Claude Model", "Other\n"),
         ({"model": None}, "Claude Model", "Not sure / Multiple models"),
         ({"entrypoint": "sdk-cli"}, "Terminal/Shell", "Non-interactive/CI environment"),
         ({"entrypoint": "cli"}, "Terminal/Shell", "iTerm2 (of the machine that this report was made on)"),
@@ -276,6 +292,62 @@ def test_many_candidates_are_counted() -> None:
 )
 def test_what_the_template_lets_choose_is_chosen(fields: dict[str, Any], heading: str, told: str) -> None:
     assert f"### {heading}\n\n{told}" in issue(packed(dossier(**fields)))
+
+
+@pytest.mark.parametrize(
+    ("model", "told"),
+    [("claude-sonnet-5", "Sonnet"), ("claude-haiku-4-5", "Haiku"), ("claude-fable-5", "Other"), (None, "Not sure")],
+)
+def test_the_other_template_lets_choose_other_models(model: str | None, told: str) -> None:
+    assert f"### Claude Model\n\n{told}\n" in behavior(packed(dossier(model=model)))
+
+
+FORMS = {
+    "issue": (
+        "Preflight Checklist; What's Wrong?; What Should Happen?; Error Messages/Logs; Steps to Reproduce; Claude Model; Is this a regression?;"
+        " Last Working Version; Claude Code Version; Platform; Operating System; Terminal/Shell; Additional Information"
+    ),
+    "behavior": (
+        "Preflight Checklist; Type of Behavior Issue; What You Asked Claude to Do; What Claude Actually Did; Expected Behavior;"
+        " Permission Mode; Can You Reproduce This?; Steps to Reproduce; Claude Model; Relevant Conversation; Impact; Claude Code Version;"
+        " Platform; Additional Context"
+    ),
+}
+"""The labels of what is filled in, in the order of the forms."""
+
+
+@pytest.mark.parametrize("shape", FORMS)
+def test_the_headings_are_the_labels_of_the_form_in_its_order(shape: str) -> None:
+    headings = [line[4:] for line in SHAPES[shape](packed(RICH)).splitlines() if line.startswith("### ")]
+    assert headings == FORMS[shape].split("; ")
+
+
+@pytest.mark.parametrize("shape", FORMS)
+@pytest.mark.parametrize("n", [2, 150])
+def test_what_an_issue_has_no_room_for_is_told_in_short(shape: str, n: int) -> None:
+    made = packed(*(dossier(k, tuple(segment(s, bytes=s * 1000 + k) for s in range(9))) for k in range(n)))
+    text = SHAPES[shape](made)
+    assert len(text) <= MOST
+    assert all(event.request_id in text and event.at in text for event in made.events)  # type: ignore[operator]
+    assert ("In short, as an issue has no room" in text) == (n > 2)
+    assert f"Refusal: {min(n, 20)} of {n}" in text
+
+
+@pytest.mark.parametrize("shape", ["mail", "exhibit"])
+def test_a_mail_has_short_lines_and_whole_ids(shape: str) -> None:
+    said = "ward " * 90 + "x" * 2000 + "\n\n" + "  indented\t\u4e2d\u6587 " * 40
+    one = dossier(explanation=said, request_id="req_" + "0" * 60, segments=(segment(1),))
+    text = SHAPES[shape](packed(one, level=Level.METADATA))
+    assert "req_" + "0" * 60 in text
+    long = [line for line in text.splitlines() if len(line) > 78]
+    assert max(map(len, long)) < 260
+    assert all(any(len(word) > 36 for word in line.split()) or line.startswith("  1. ") for line in long), long
+    assert text.replace("  | ", "").count("ward") == 90
+    assert text.count("x" * 80) >= 8
+    named = SHAPES[shape](packed(dossier(model=None, explanation="ask claude-opus-4-8, " * 40)))
+    assert named.count("claude-opus-4-8,") == 40
+    blank = SHAPES[shape](packed(dossier(explanation=" " * 200)))
+    assert "In the API's own words:\n  |\n" in blank
 
 
 @pytest.mark.parametrize(
@@ -295,7 +367,7 @@ def test_platform_and_terminal_are_told_where_they_are_known_and_alike_in_every_
     assert made.terminal == told
     assert made.platform == "not recorded"
     for name, shape in SHAPES.items():
-        text = shape(made)
+        text = unfolded(shape(made))
         assert told in text or name == "behavior"  # its form does not ask for it
         assert "not recorded" in text
         assert "Anthropic API" not in text
