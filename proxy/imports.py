@@ -13,17 +13,21 @@ import sqlite3
 import time
 from collections import Counter
 from collections.abc import Iterable, Sequence
+from contextlib import suppress
 from hashlib import blake2b
 from typing import NamedTuple
 
 import msgspec
 
+from proxy.completion import Completed, complete
 from proxy.core.stamps import stamp
+from proxy.incidents import regroup
 from proxy.judgements import history, merge
 from proxy.origins import Counted, grow
 from proxy.packed import Packed
-from proxy.reports import Report, mark, reported
-from proxy.store import Store
+from proxy.reports import Report, reported
+from proxy.reports import merge as merge_reports
+from proxy.store import OWN_FAULT, Store
 from proxy.trials import add_located, add_trial, located, trials
 from schemas.records import Attempt, Judgement, Located, Refusal, Traffic, Trial, Update
 
@@ -75,6 +79,8 @@ class Tallies(msgspec.Struct):
     """All that were counted, in the files that were read."""
     judged: int = 0
     """Judgements that were taken over from another machine."""
+    completed: int = 0
+    """Refusals of which less was stored than another machine tells."""
     refused: int = 0
     """Entries that could not be stored for what they hold."""
 
@@ -110,31 +116,44 @@ class Imports:
             where[told] += 1
             before.add(refusal.id)
 
+    def take_over(self, file: str, entries: Sequence[Packed]) -> None:
+        """Records of another demur: what is stored of the same refusals is completed. See ``proxy.completion``."""
+        self.take(file, [msgspec.structs.replace(entry, annotations={}) for entry in entries])
+        done: list[Completed | None] = []
+        with self.store.transaction() as connection:
+            for entry in entries:
+                with suppress(*OWN_FAULT), self.store.db.atomic():
+                    done.append(complete(connection, entry))
+            for session_id in sorted({one.session_id for one in done if one and one.session_id}):
+                regroup(connection, session_id)
+        self.tallies.completed += sum(one is not None for one in done)
+
     def add(self, refusal_id: str, said: Iterable[Judgement], tried: Iterable[Trial], found: Iterable[Located]) -> None:
         """What persons said of a refusal on another machine, and what they had sent again of it; what is here already is not added."""
         rows = self.store.rows(_STORED, {"id": refusal_id})
         if not rows:
             return
         name = rows[0]["id"]
-        trials_, located_ = trials(self.store, name), located(self.store, name)
+        trials_ = list(map(_without_why, trials(self.store, name)))
+        located_ = list(map(_without_why, located(self.store, name)))
         here = history(self.store, name)
         judged = [msgspec.structs.replace(one, refusal_id=name) for one in said]
         self.tallies.judged += sum(one not in here for one in judged)
         merge(self.store, name, judged)
         for trial in tried:
-            if (trial := msgspec.structs.replace(trial, refusal_id=name)) not in trials_:
+            if _without_why(trial := msgspec.structs.replace(trial, refusal_id=name)) not in trials_:
                 add_trial(self.store, trial)
         for one in found:
-            if (place := msgspec.structs.replace(one, refusal_id=name)) not in located_:
+            if _without_why(place := msgspec.structs.replace(one, refusal_id=name)) not in located_:
                 add_located(self.store, place)
 
     def report(self, refusal_id: str, reports: Iterable[Report]) -> None:
-        """Where it was reported from another machine; what is noted here already is not noted again."""
+        """Where it was reported from another machine; what is noted here already is not noted again, nor what was taken back."""
         rows = self.store.rows(_STORED, {"id": refusal_id})
         here = reported(self.store, [row["id"] for row in rows])
         told = [msgspec.structs.replace(one, refusal_id=row["id"]) for row in rows for one in reports]
         if new := [one for one in dict.fromkeys(told) if one not in here]:
-            mark(self.store, new)
+            merge_reports(self.store, new)
 
     def count(self, counts: Sequence[Counted]) -> None:
         """Requests that other machines counted."""
@@ -214,6 +233,11 @@ class Imports:
 
     def _is_witness(self, name: str) -> bool:
         return bool(self.store.rows("select 1 from witnesses where id = ?", [name]))
+
+
+def _without_why[T: (Trial, Located)](one: T) -> T:
+    """An export below ``full`` may have placeholders in that text."""
+    return msgspec.structs.replace(one, why=None)
 
 
 def _counted_elsewhere(connection: sqlite3.Connection, file: str, names: Iterable[int]) -> set[int]:

@@ -24,12 +24,12 @@ from schemas.records import Judgement, Refusal
 _LAST = "select max(id) from judgements group by refusal_id, author"
 _UNJUDGED = f"""
     with placed as (
-        select id, coalesce(incident_id, id) as incident, max(verdict != 'unknown') over one as judged,
+        select id, coalesce(incident_id, id) as incident, max(verdict != 'unknown') over one as judged, max(at) over one as last,
             row_number() over (one order by verdict = 'unknown', at, id) as place
         from refusals window one as (partition by coalesce(incident_id, id))
     )
     select refusals.* from placed join refusals using (id)
-    where place = 1 and judged = (:beside is not null) and (:since is null or at >= :since)
+    where place = 1 and judged = (:beside is not null) and (:since is null or last >= :since)
       and (:model is null or model = :model) and (:category is null or coalesce(category, 'none') = :category)
       and incident not in (
           select incident from judgements join placed on placed.id = refusal_id
@@ -177,7 +177,8 @@ def unjudged(
     category: str | None = None,
     beside: str | None = None,
 ) -> list[Refusal]:
-    """The first refusal of each incident of which nobody has judged any, newest first. Filters as ``Store.refusals`` has them.
+    """The first refusal of each incident of which nobody has judged any, newest first. Filters as ``Store.refusals`` has them; ``since``: an incident that went on
+    since then is meant whenever it began.
 
     ``beside``: of those instead that others have judged and this author has not: for a second opinion.
     """

@@ -1,4 +1,7 @@
-"""What was reported where: the table ``reports``. It is what a person says; demur itself reports nothing."""
+"""What was reported where: the table ``reports``. It is what a person says; demur itself reports nothing.
+
+What a person took back stands in ``withdrawn``, so that it does not come back with an export or a database from before.
+"""
 
 from collections.abc import Iterable
 
@@ -7,6 +10,7 @@ from msgspec import Struct
 
 from proxy.database import StoreError
 from proxy.store import Store
+from proxy.tables import NOW
 
 
 class Report(Struct, frozen=True, kw_only=True):
@@ -33,15 +37,26 @@ def mark(store: Store, reports: Iterable[Report]) -> int:
                     "insert into reports (refusal_id, at, url, shape) values (?, ?, ?, ?)",
                     [one.refusal_id, one.at, one.url, one.shape],
                 )
+                connection.execute("delete from withdrawn where refusal_id = ? and url = ?", place)
                 new += 1
     return new
 
 
 def unmark(store: Store, refusal_ids: Iterable[str], url: str) -> int:
     """Takes back that they were reported there. How many notes were. Raises StoreError."""
-    sql = "delete from reports where url = ? and refusal_id in (select value from json_each(?)) returning id"
+    sql = (
+        "delete from reports where url = ? and refusal_id in (select value from json_each(?)) returning refusal_id, url"
+    )
     with store.transaction() as connection:
-        return len(connection.execute(sql, [url, msgspec.json.encode(list(refusal_ids)).decode()]).fetchall())
+        gone = connection.execute(sql, [url, msgspec.json.encode(list(refusal_ids)).decode()]).fetchall()
+        connection.executemany(f"insert or replace into withdrawn values (?, ?, {NOW})", gone)  # noqa: S608 a constant
+    return len(gone)
+
+
+def merge(store: Store, reports: Iterable[Report]) -> None:
+    """Keeps what was noted on another machine, but for what a person took back here since. Raises StoreError."""
+    sql = "select 1 from withdrawn where refusal_id = ? and url = ? and at >= ?"
+    mark(store, [one for one in reports if not store.rows(sql, [one.refusal_id, one.url, one.at])])
 
 
 def reported(store: Store, refusal_ids: Iterable[str]) -> list[Report]:

@@ -12,6 +12,7 @@ import msgspec
 from msgspec.structs import replace
 
 from proxy import chunks
+from proxy.core.segment import key_of
 from proxy.packed import Packed
 from proxy.tables import REFUSALS
 from schemas.records import Refusal
@@ -22,7 +23,7 @@ NO_WORDS_S = 10.0
 """How far, where one of them does not know the words."""
 
 _BY_REQUEST = """
-    select id, sources from refusals where request_id = :request_id and kind = :kind and coalesce(session_id = :session_id, true)
+    select id, sources, session_id from refusals where request_id = :request_id and kind = :kind
     order by category is not :category, id
 """
 _BY_SESSION = """
@@ -35,13 +36,15 @@ _BY_SESSION = """
 _NAMED = "select 1 from judgements where refusal_id = ? and segment is not null"
 """Whether a person named a part of the stored request, by its number."""
 _TAKE_OUT = ("delete from maps where refusal_id = ?", "delete from requests where refusal_id = ?")
+_TEXTS = "select 1 from maps join chunk_segments using (chunk_id) where refusal_id = ? limit 1"
+_KEPT_SO = "update refusals set exact = ?, replacements = ? where id = ?"
 _KEPT = frozenset(
     ("id", "source", "sources", "verdict", "domain", "tags", "incident_id", "fingerprint", "headers", "outcome")
 )
 """What a witness does not tell of."""
-_FILLED = [name for name in Refusal.__struct_fields__ if name not in _KEPT]
+FILLED = [name for name in Refusal.__struct_fields__ if name not in _KEPT]
 _FILL = f"""
-    update refusals set {", ".join(f"{name} = coalesce({name}, :{name})" for name in _FILLED)},
+    update refusals set {", ".join(f"{name} = coalesce({name}, :{name})" for name in FILLED)},
         outcome = iif(outcome = 'unknown', :outcome, outcome), sources = :sources
     where id = :twin
 """  # noqa: S608 the names are ours
@@ -57,22 +60,38 @@ def attest(connection: sqlite3.Connection, refusal: Refusal, entry: Packed | Non
     connection.execute(_FILL, told)
     connection.execute("insert into witnesses values (?, ?, ?)", [refusal.id, twin, refusal.source])
     if entry is not None:
-        _bring(connection, twin, refusal, entry)
+        bring(connection, twin, refusal, entry)
     return True
 
 
-def _bring(connection: sqlite3.Connection, twin: str, refusal: Refusal, entry: Packed) -> None:
-    """Its request, where the row has none, or has only a part and this is whole. What the part showed to be new is new in the whole."""
+def bring(connection: sqlite3.Connection, twin: str, refusal: Refusal, entry: Packed) -> bool:
+    """A refusal's request for the row ``twin``, where that has none, or less of it. What a part showed to be new is new in the whole.
+
+    Whether it was taken.
+    """
     found = connection.execute("select whole from requests where refusal_id = ?", [twin]).fetchone()
-    if found is None:
-        chunks.add(connection, twin, entry)
-    elif not found[0] and entry.skeleton is not None and not connection.execute(_NAMED, [twin]).fetchone():
-        told = {one.hash for one in chunks.stored(connection, twin) if one.new}
-        segments = [replace(one, new=True) if one.new is None and one.hash in told else one for one in entry.segments]
-        for sql in _TAKE_OUT:
-            connection.execute(sql, [twin])
-        connection.execute("update refusals set replacements = ? where id = ?", [refusal.replacements, twin])
-        chunks.add(connection, twin, replace(entry, segments=segments))
+    if found is not None and not _has_more(connection, twin, entry, whole=bool(found[0])):
+        return False
+    told = {one.hash for one in chunks.stored(connection, twin) if one.new}
+    segments = [replace(one, new=True) if one.new is None and one.hash in told else one for one in entry.segments]
+    for sql in _TAKE_OUT:
+        connection.execute(sql, [twin])
+    if entry.skeleton is not None:
+        connection.execute(_KEPT_SO, [refusal.exact, refusal.replacements, twin])
+    chunks.add(connection, twin, replace(entry, segments=segments))
+    return bool(entry.segments)
+
+
+def _has_more(connection: sqlite3.Connection, twin: str, entry: Packed, *, whole: bool) -> bool:
+    """Whether an entry is whole where the row's request is not, or has texts where that has a map alone.
+
+    Where a person named a part by its number, the numbers stay.
+    """
+    if whole or not (entry.contents or entry.skeleton):
+        return False
+    if [one.hash for one in chunks.stored(connection, twin)] == [one.hash for one in entry.segments]:
+        return bool(entry.skeleton) or not connection.execute(_TEXTS, [twin]).fetchone()
+    return bool(entry.skeleton) and not connection.execute(_NAMED, [twin]).fetchone()
 
 
 def _twin(connection: sqlite3.Connection, refusal: Refusal) -> tuple[str, list[str]] | None:
@@ -80,9 +99,21 @@ def _twin(connection: sqlite3.Connection, refusal: Refusal) -> tuple[str, list[s
     names = ("request_id", "kind", "session_id", "category", "message_id", "at", "asked")
     values = {name: getattr(refusal, name) for name in names}
     values |= {"same_words": SAME_WORDS_S, "no_words": NO_WORDS_S}
-    for sql in (_BY_REQUEST, _BY_SESSION):
-        for twin, text, *_ in connection.execute(sql, values).fetchall():
-            sources = msgspec.json.decode(text, type=list[str])
-            if refusal.source not in sources:
-                return twin, sources
+    for sql, session_at in ((_BY_REQUEST, 2), (_BY_SESSION, None)):
+        for row in connection.execute(sql, values).fetchall():
+            sources = msgspec.json.decode(row[1], type=list[str])
+            same = session_at is None or _may_be_one(row[session_at], refusal.session_id)
+            if same and refusal.source not in sources:
+                return row[0], sources
     return None
+
+
+def _may_be_one(session: str | None, other: str | None) -> bool:
+    """Whether two sessions may be the same: an export below ``full`` names one by its hash."""
+    if session is None or other is None or session == other:
+        return True
+    return session == _hashed(other) or _hashed(session) == other
+
+
+def _hashed(session: str) -> str:
+    return key_of(session.encode("utf-8", "surrogatepass"))

@@ -398,3 +398,14 @@ def m012_copies(db: Database) -> None:
     # of the old one in it, and then its requests are counted in one of them.
     db.execute("create table imported_requests (name integer primary key, file integer not null) strict")
     db.execute("create index imported_requests_file on imported_requests (file)")
+
+
+@migrations()
+def m013_withdrawn(db: Database) -> None:
+    # A report that a person took back: an export that was made before may not bring it again.
+    db.execute("""
+        create table withdrawn (
+            refusal_id text not null references refusals (id) on delete cascade, url text not null, at text not null,
+            primary key (refusal_id, url)
+        ) strict, without rowid
+    """)

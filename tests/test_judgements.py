@@ -237,6 +237,12 @@ def test_the_unjudged_can_be_chosen_as_in_the_list(store: Store) -> None:
     assert [one.id for one in unjudged(store, since="2099-11-23T14:00:05")] == [name(8), name(5)]
 
 
+def test_an_incident_that_went_on_since_is_to_be_judged_whenever_it_began(store: Store) -> None:
+    join(store, 1, 3, 5)
+    assert [one.id for one in unjudged(store, since="2099-11-23T14:00:05")] == [name(1)]
+    assert unjudged(store, since="2099-11-23T14:00:06") == []
+
+
 def test_a_second_opinion_is_asked_on_what_others_judged_and_this_author_did_not(store: Store) -> None:
     join(store, 1, 3)
     judge_all(store, [judgement(3, "ann"), judgement(2, "ann"), judgement(4, "bob"), judgement(4, "ann", UNKNOWN)])

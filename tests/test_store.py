@@ -103,9 +103,9 @@ def test_processes_that_open_a_new_file_at_once_all_can(path: Path) -> None:
             process.stdin.write("\n")
             process.stdin.flush()
         versions = {process.communicate()[0] for process in opening}
-        assert versions == {"m012_copies\n"}
+        assert versions == {"m013_withdrawn\n"}
         with Store.open(file) as store:
-            assert len(migrations.applied(store.db)) == 12
+            assert len(migrations.applied(store.db)) == 13
 
 
 def test_a_file_that_another_process_is_writing_is_waited_for(path: Path) -> None:
@@ -121,7 +121,7 @@ def test_a_file_that_another_process_is_writing_is_waited_for(path: Path) -> Non
         opening.result()
     other.close()
     with Store.open(path, readonly=True) as store:
-        assert store.version() == "m012_copies"
+        assert store.version() == "m013_withdrawn"
 
 
 def test_a_database_of_a_newer_demur_is_refused_and_left_as_it_is(path: Path) -> None:
@@ -145,7 +145,7 @@ def test_a_database_of_an_older_demur_is_brought_up_to_date_with_what_it_holds(p
     with pytest.raises(StoreError, match="older demur: open it once with a command that writes"):
         Store.open(path, readonly=True)
     with Store.open(path) as store:
-        assert store.version() == "m012_copies"
+        assert store.version() == "m013_withdrawn"
         assert store.rows("select key from segments") == [{"key": "k"}]
 
 
@@ -805,7 +805,7 @@ def test_a_sound_store_is_told_to_be_sound(store: Store, path: Path) -> None:
     store.apply([entry(1)])
     report = health(path)
     assert [finding for finding in report.findings if not finding.ok] == []
-    assert report.version == "m012_copies"
+    assert report.version == "m013_withdrawn"
     assert {finding.name for finding in report.findings} == {
         "database", "writing", "spools", "space", "privacy", "losses",
     }  # fmt: skip

@@ -1,6 +1,8 @@
 """``demur report --check``: a text that a person wrote, looked through as a report is.
 
-Exit codes, as ``diff`` has them: 0 nothing had to be replaced, 1 something was, 2 it could not be looked through or written.
+Without a file to write to, what it prints is what is to be seen. Before a file is written a person sees it and is asked.
+
+Exit codes, as ``diff`` has them: 0 nothing had to be replaced, 1 something was, 2 it could not be looked through, or was not written.
 """
 
 import sys
@@ -11,7 +13,7 @@ from typing import TYPE_CHECKING, NoReturn
 
 import click
 
-from proxy.cli.leaving import account, tell, write
+from proxy.cli.leaving import account, answerable, consent, tell, write
 from proxy.cli.options import Failed
 
 if TYPE_CHECKING:
@@ -28,22 +30,31 @@ class Unchecked(Failed):
     exit_code = 2
 
 
-def check(name: str, settings: "Callable[[], InForce]", keep: Sequence[str], output: str | None) -> NoReturn:
-    """Ends the command. ``settings``: how to read them."""
+def check(
+    name: str, settings: "Callable[[], InForce]", keep: Sequence[str], output: str | None, *, yes: bool
+) -> NoReturn:
+    """Ends the command. ``settings``: how to read them; ``yes``: a file is written unseen. Raises ``Misused``."""
     from proxy.cli.words import text as shown
     from proxy.core.scrub import Scrubber
     from proxy.report.personal import known
 
+    into_file = output not in (None, "-")
+    if into_file and not yes:
+        answerable()
     with _told():
         given = _text(name)
         scrubber = Scrubber(known(), settings().settings.redact.deny, keep)
         clean = scrubber.text(given)
         _look(given, clean, scrubber)
-        if output is None:
+        told = [*account(scrubber.replaced), *_joined(given.count("\n") - clean.count("\n"))]
+        if not into_file:
             click.echo(shown(clean), nl=not clean.endswith("\n"))
         else:
+            if not yes:
+                consent(shown(clean), told)
             write(clean, output)
-    tell([*account(scrubber.replaced), *_joined(given.count("\n") - clean.count("\n"))])
+    if yes or not into_file:
+        tell(told)
     sys.exit(1 if scrubber.replaced else 0)
 
 

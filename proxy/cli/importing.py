@@ -118,11 +118,14 @@ def _print(run: Run) -> None:
 
 def _nothing(run: Run, *, known: bool) -> None:
     """No refusal is new."""
-    judged = run.imports.tallies.judged
-    if judged:
-        from proxy.cli.words import count
+    from proxy.cli.words import count
 
-        click.echo(f"No new refusals; {count(judged, 'judgement')} taken over.")
+    judged, completed = run.imports.tallies.judged, run.imports.tallies.completed
+    more = [f"{count(completed, 'refusal')} completed"] * bool(completed) + [
+        f"{count(judged, 'judgement')} taken over"
+    ] * bool(judged)
+    if more:
+        click.echo(f"No new refusals; {', '.join(more)}.")
     elif known:
         click.echo("Nothing new.")
     elif run.read_:

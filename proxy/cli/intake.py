@@ -139,7 +139,10 @@ class Run:
             case Trouble():
                 self._tell(file.name, event)
             case Batch(entries):
-                self.imports.take(file.key, [one if isinstance(one, Packed) else pack(one) for one in entries])
+                ours = [one for one in entries if isinstance(one, Merged)]
+                others = [one for one in entries if not isinstance(one, Merged)]
+                self.imports.take(file.key, [one if isinstance(one, Packed) else pack(one) for one in others])
+                self.imports.take_over(file.key, list(map(pack, ours)))
                 for one in entries:
                     if isinstance(one, Merged):
                         self._merge(one)

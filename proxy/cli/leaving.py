@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from proxy.cli.options import Failed
+from proxy.cli.options import Failed, Misused
 
 if TYPE_CHECKING:
     from proxy.core.scrub import Replaced
@@ -39,6 +39,19 @@ def show(text: str, below: list[str]) -> None:
         click.echo_via_pager(f"{head}\n{_RULE}\n{text}{told}")
     else:
         click.echo(text + told, err=True)
+
+
+def answerable() -> None:
+    """Raises ``Misused`` where nobody can be shown anything and asked."""
+    if not (sys.stdin.isatty() and sys.stderr.isatty()):
+        raise Misused("there is no terminal to show it on before it is written: look at it in one, or say --yes")
+
+
+def consent(text: str, below: list[str]) -> None:
+    """Shows it, and asks whether it is to be written. Raises ``Failed`` where it is not."""
+    show(text, below)
+    if not click.confirm("Write it?", default=False, err=True):
+        raise Failed("nothing was written")
 
 
 def tell(lines: list[str]) -> None:

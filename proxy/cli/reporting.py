@@ -1,13 +1,12 @@
 """``demur report``: the evidence of declined requests, scrubbed, seen by a person, and written. Nothing is sent, opened or posted."""
 
-import sys
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 import click
 
 from proxy.cli.checking import check as check_text
-from proxy.cli.leaving import account, show, tell, write
+from proxy.cli.leaving import account, answerable, consent, tell, write
 from proxy.cli.marking import mark
 from proxy.cli.options import (
     Failed,
@@ -89,7 +88,8 @@ def report(
     `demur report mark ID... URL` notes what you reported where, so that nothing is reported twice: an http or https address, or a few words
     ("by mail"). With --remove the note is taken back.
 
-    --check does the same for a text of your own. Exit codes: 0 nothing had to be replaced, 1 something was, 2 it could not be done.
+    --check does the same for a text of your own. Without -o it only prints it. Exit codes: 0 nothing had to be replaced, 1 something was, 2 it could not
+    be done, or you said no.
 
     \b
     Example: demur report last
@@ -103,7 +103,7 @@ def report(
     if check is not None:
         if names or pairs or exempt or any(chosen.values()):
             raise Misused("--check looks through a text of your own: name no refusals with it")
-        check_text(check, lambda: load(config, {"db": db}), keep, output)
+        check_text(check, lambda: load(config, {"db": db}), keep, output, yes=yes)
     in_force = load(config, {"db": db})
     if remove and names[:1] != (_MARK,):
         raise Misused("--remove takes a mark back: demur report mark ID... URL --remove")
@@ -160,8 +160,8 @@ def _askable(
         raise Misused(
             "--level excerpts needs --segment N, once for each that you choose: `demur show ID --full` has their numbers"
         )
-    if not yes and not (sys.stdin.isatty() and sys.stderr.isatty()):
-        raise Misused("there is no terminal to show it on before it is written: look at it in one, or say --yes")
+    if not yes:
+        answerable()
 
 
 def _report(
@@ -198,9 +198,7 @@ def _report(
         write(text, output)
         tell([*account(replaced), *([] if output else _channels(read, in_force))])
         return
-    show(text, [*left_out, *account(replaced), "", *_channels(read, in_force, notes=True)])
-    if not click.confirm("Write it?", default=False, err=True):
-        raise Failed("nothing was written")
+    consent(text, [*left_out, *account(replaced), "", *_channels(read, in_force, notes=True)])
     write(text, output)
 
 

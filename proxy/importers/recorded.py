@@ -19,6 +19,7 @@ from typing import Any, BinaryIO
 import msgspec
 
 from proxy import judgements, trials
+from proxy.completion import UNTOLD
 from proxy.core.asker import kept_headers
 from proxy.core.redact import Redactor
 from proxy.core.segment import key_of, to_json
@@ -50,7 +51,7 @@ _KEY = re.compile(r"b2:[0-9a-f]{32}")
 _ORIGIN = re.compile(r"b2:[0-9a-f]{32}(/[0-9a-f]{32})?")
 VERSION = 1
 """Of the exported record's format that is read."""
-_LEAST: Json = {"source": "demur", "evidence": "export", "confidence": 1.0}
+_LEAST: Json = {"source": "demur", "evidence": UNTOLD, "confidence": 1.0}
 """What an export of ids alone does not tell."""
 _ROWS = 1000
 """Counts of traffic in one entry."""

@@ -22,6 +22,8 @@ from proxy.importers.source import Found, Origin, Trouble
 from schemas.records import Entry
 
 _MARKS = re.compile(rb'"(?:parentUuid|leafUuid|isSidechain|snapshot|sessionId|messageId)" ?:')
+_BEGINS = re.compile(rb'(?=\{"parentUuid" ?:)|(?<=\})(?=\s*\{")')
+_CUT = "cut in the middle: it may still be being written"
 _TYPES = frozenset(
     "user assistant system summary attachment progress queue-operation file-history-snapshot last-prompt mode"
     " custom-title ai-title agent-name tag pr-link worktree-state saved_hook_context".split()
@@ -60,20 +62,27 @@ def read(name: str, file: BinaryIO, origin: Origin, parse: Callable[[bytes], Lin
             if isinstance(found, Trouble):
                 yield found
                 continue
-            number, data = found
-            line = parse(data)
-            if line is None:
-                cut = "cut in the middle: it may still be being written"
-                yield Trouble(number, cut if isinstance(data, Cut) else "not JSON")
-            elif line.type == "api-request":
-                requests.note(line)
-            else:
-                requests.take(line, clock.of(line))
-                yield from requests.settled()
+            for line in _parsed(*found, parse):
+                if isinstance(line, Trouble):
+                    yield line
+                elif line.type == "api-request":
+                    requests.note(line)
+                else:
+                    requests.take(line, clock.of(line))
+                    yield from requests.settled()
     except OSError:
         yield from _rest(requests)
         raise
     yield from _rest(requests)
+
+
+def _parsed(number: int, data: bytes, parse: Callable[[bytes], Line | None]) -> Iterator[Line | Trouble]:
+    """What a line says. Where the client stopped while it wrote one, or two wrote at once, the next goes on right behind it."""
+    line = parse(data)
+    parts = [data] if line is not None else [part for part in _BEGINS.split(data) if part.strip()]
+    for n, part in enumerate(parts, start=1):
+        last = isinstance(data, Cut) and n == len(parts)
+        yield line or parse(part) or Trouble(number, _CUT if last else "not JSON")
 
 
 def _rest(requests: Requests) -> Iterator[Entry]:

@@ -314,7 +314,8 @@ def test_a_text_of_ones_own_is_checked(tmp_path: Path) -> None:
     assert result.stdout == f"{IDS[0]}: my key <SECRET-1>, ask <EMAIL-1>\n"
     assert "<SECRET-1>  a secret (github-token)" in result.stderr
     assert left(SECRETS["github"], result.stderr) is None
-    assert demur("--check", file, "-o", out).exit_code == 1
+    written = demur("--check", file, "-o", out, "--yes")
+    assert (written.exit_code, written.stdout, written.stderr) == (1, "", result.stderr)
     assert out.read_text() == result.stdout
     again = demur("--check", out)
     assert (again.exit_code, again.stderr) == (0, "Nothing had to be replaced.\n")
@@ -327,12 +328,23 @@ def test_the_exit_code_of_a_check_tells_what_was_replaced_from_what_could_not_be
     out.write_text("mine")
     assert demur("--check", fine).exit_code == 0
     assert demur("--check", secret).exit_code == 1
-    assert "is there already" in fails(demur("--check", secret, "-o", out), 2)
-    assert "there is no folder" in fails(demur("--check", secret, "-o", tmp_path / "no" / "x"), 2)
+    assert "is there already" in fails(demur("--check", secret, "-o", out, "--yes"), 2)
+    assert "there is no folder" in fails(demur("--check", secret, "-o", tmp_path / "no" / "x", "--yes"), 2)
     config.write_text("[redact\n")
     assert fails(demur("--check", secret, "--config", config), 2)
     for word in ("0 nothing had to be replaced", "1 something was", "2 it could not be done"):
         assert word in " ".join(demur("--help").stdout.split())
+
+
+@pytest.mark.parametrize("given", ["file", "-"])
+def test_without_a_terminal_a_checked_text_goes_into_no_file_unless_yes_is_said(tmp_path: Path, given: str) -> None:
+    file, out = tmp_path / "mine.md", tmp_path / "clean.md"
+    file.write_text("mine")
+    named = str(file) if given == "file" else "-"
+    assert "say --yes" in fails(demur("--check", named, "-o", out, stdin="mine"), 2)
+    assert not out.exists()
+    assert demur("--check", named, "-o", out, "--yes", stdin="mine").exit_code == 0
+    assert out.read_text() == "mine"
 
 
 def test_a_check_says_of_line_breaks_that_went_too(tmp_path: Path) -> None:
@@ -424,6 +436,22 @@ def test_the_person_sees_every_byte_and_is_asked(two: Path, tmp_path: Path) -> N
     assert "/feedback" in seen
     assert "kept for up to 5 years" in seen
     assert seen.index("then you are asked whether to write it") < seen.index("# [BUG]")
+
+
+@posix
+def test_of_a_checked_text_the_person_sees_every_byte_and_is_asked_too(tmp_path: Path) -> None:
+    file, out = tmp_path / "mine.md", tmp_path / "clean.md"
+    file.write_text(f"my key {SECRETS['github']}\nand \x1b[31mred\n")
+    code, seen = asked(b"\n", "--check", file, "-o", out)
+    assert (code, out.exists()) == (2, False)
+    assert "nothing was written" in seen
+    code, seen = asked(b"y\n", "--check", file, "-o", out)
+    assert code == 1
+    assert out.read_text() == "my key <SECRET-1>\nand \x1b[31mred\n"
+    assert "my key <SECRET-1>" in seen
+    assert seen.count("<SECRET-1>  a secret (github-token)") == 1
+    assert "\x1b[31m" not in seen
+    assert left(SECRETS["github"], seen) is None
 
 
 @posix

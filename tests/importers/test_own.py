@@ -259,6 +259,28 @@ def test_a_report_of_one_refusal_is_merged_once(db: Path, tmp_path: Path) -> Non
         assert reported(store, [one]) == reported(theirs, [one]) != []
 
 
+def test_a_report_that_was_taken_back_here_does_not_come_back_unless_it_was_noted_again_since(
+    db: Path, tmp_path: Path
+) -> None:
+    with Store.open(db) as store:
+        (told,) = reported(store, [row["id"] for row in store.rows("select id from refusals")])
+    before, url, one = exported(db, Level.FULL), told.url, told.refusal_id
+
+    def known() -> list[str]:
+        with Store.open(db) as store:
+            return [each.url for each in reported(store, [one])]
+
+    assert demur("report", "mark", one, url, "--remove", db=db).exit_code == 0
+    take(db, before, tmp_path)
+    assert known() == []
+    later = before.replace(AT.encode(), b"2999-11-24T10:00:00.000Z")
+    take(db, later, tmp_path)
+    assert known() == [url]
+    assert demur("report", "mark", one, url, "--remove", db=db).exit_code == 0
+    assert demur("report", "mark", one, url, db=db).exit_code == 0
+    assert known() == [url]
+
+
 def test_a_secret_that_their_machine_kept_is_not_kept_here(tmp_path: Path) -> None:
     body = request(said=f"My key is {SECRET}")
     path = tmp_path / "careless.db"
@@ -411,3 +433,126 @@ def test_no_field_of_a_refusal_is_lost(db: Path) -> None:
         told: Refusal = stored[refusal.id]
         told.incident_id = None
         assert refusal == told
+
+
+def take(into: Path, data: bytes, folder: Path) -> None:
+    file = folder / f"{len(list(folder.iterdir()))}.jsonl"
+    file.write_bytes(data)
+    assert demur("import", file, "--strict", db=into).exit_code == 0
+
+
+@pytest.mark.parametrize("level", [Level.IDS, Level.METADATA, Level.EXCERPTS])
+@pytest.mark.parametrize("form", ["database", "export"])
+def test_what_an_export_below_full_told_is_completed_by_what_tells_all(
+    db: Path, tmp_path: Path, level: Level, form: str
+) -> None:
+    with Store.open(db) as store, store.transaction() as connection:
+        connection.execute(
+            "update refusals set user = 'ann', project = 'https://intern.example.org/x', explanation = 'No.'"
+        )
+    ours = tmp_path / "ours.db"
+    take(ours, exported(db, level), tmp_path)
+    with Store.open(ours) as store:
+        assert (store.refusals()[-1].explanation, store.refusals()[-1].user) != ("No.", "ann")
+    for _ in range(2):
+        if form == "database":
+            assert demur("import", db, db=ours).exit_code == 0
+        else:
+            take(ours, exported(db, Level.FULL), tmp_path)
+        assert exported(ours, Level.FULL) == exported(db, Level.FULL)
+
+
+def test_a_person_is_told_that_refusals_were_completed(db: Path, tmp_path: Path) -> None:
+    ours = tmp_path / "ours.db"
+    take(ours, exported(db, Level.IDS), tmp_path)
+    said = [demur("import", db, db=ours).stdout, demur("export", "--db", db, "--level", "full").stdout]
+    assert "No new refusals; 2 refusals completed, 2 judgements taken over." in said[0]
+    file = tmp_path / "again.jsonl"
+    file.write_text(said[1])
+    assert "Nothing new." in demur("import", file, db=ours).stdout
+
+
+def test_what_is_stored_whole_loses_nothing_to_an_export_that_tells_less(db: Path, tmp_path: Path) -> None:
+    before = exported(db, Level.FULL)
+    for level in Level:
+        take(db, exported(db, level), tmp_path)
+        assert exported(db, Level.FULL) == before
+
+
+def test_an_export_that_tells_more_than_the_one_before_completes_it_in_any_order(db: Path, tmp_path: Path) -> None:
+    every = [exported(db, level) for level in Level]
+    for n, order in enumerate(([0, 1, 2, 3], [3, 2, 1, 0], [1, 0, 3, 2], [2, 3, 0, 1])):
+        for which in order:
+            take(tmp_path / f"{n}.db", every[which], tmp_path)
+        assert exported(tmp_path / f"{n}.db", Level.FULL) == every[-1]
+
+
+def test_a_part_that_a_person_named_by_its_number_gets_its_text_and_keeps_its_number(tmp_path: Path) -> None:
+    theirs, ours = tmp_path / "theirs.db", tmp_path / "ours.db"
+    for n, name_ in enumerate(("transcript", "gateway")):
+        told = entry(n, b'"a"', b'"b"', session_id=f"s{n}", source=name_)
+        told.skeleton = told.skeleton if n else None  # what a transcript tells is a part
+        keep(theirs, told)
+    take(ours, exported(theirs, Level.METADATA), tmp_path)
+    for n in range(2):
+        assert demur("label", name(n), "--verdict", "unsure", "--segment", 1, db=ours).exit_code == 0
+    take(ours, exported(theirs, Level.FULL), tmp_path)
+    with Store.open(ours) as store, Store.open(theirs) as other:
+        for n in range(2):
+            assert store.segments(name(n)) == other.segments(name(n))
+            assert store.texts(name(n)) == other.texts(name(n)) != {}
+            assert [one.segment for one in judgements.history(store, name(n))] == [1]
+        assert store.body(name(1)) == other.body(name(1))
+
+
+def test_refusals_of_one_session_are_grouped_by_what_completes_them(tmp_path: Path) -> None:
+    theirs, ours = tmp_path / "theirs.db", tmp_path / "ours.db"
+    keep(theirs, *(entry(n, b'"a long enough text that was new"', session_id="s", asked="b2:1") for n in range(3)))
+    keep(ours, entry(3, b'"a long enough text that was new"', session_id="s", asked="b2:1"))
+    for level in (Level.IDS, Level.METADATA, Level.FULL):
+        take(ours, exported(theirs, level), tmp_path)
+    assert [one["refusals"] for one in objects(demur("list", "--json", db=ours))] == [4]
+
+
+@pytest.mark.parametrize("first", ["export", "transcript"])
+def test_a_session_that_an_export_names_by_its_hash_is_the_same_for_another_witness(tmp_path: Path, first: str) -> None:
+    theirs, ours = tmp_path / "theirs.db", tmp_path / "ours.db"
+    keep(theirs, entry(1, session_id="s", request_id="req_1"))
+    witness = entry(2, session_id="s", request_id="req_1", source="transcript")
+    stranger = entry(3, session_id="t", request_id="req_1", source="har")
+    if first == "transcript":
+        keep(ours, witness)
+    take(ours, exported(theirs, Level.METADATA), tmp_path)
+    keep(ours, witness, stranger)
+    with Store.open(ours) as store:
+        assert sorted(len(one.sources) for one in store.refusals()) == [1, 2]
+
+
+def test_what_cannot_be_stored_completes_nothing_and_keeps_no_other_back(db: Path, tmp_path: Path) -> None:
+    ours = tmp_path / "ours.db"
+    take(ours, exported(db, Level.IDS), tmp_path)
+    first, second = map(json.loads, exported(db, Level.FULL).splitlines())
+    file = tmp_path / "damaged.jsonl"
+    file.write_bytes(captured.lines([first | {"status": 1 << 70}, second]))
+    assert demur("import", file, db=ours).exit_code == 0
+    with Store.open(ours) as store:
+        assert {one.id: one.source for one in store.refusals()} == {first["id"]: "demur", second["id"]: "gateway"}
+
+
+def test_a_trial_whose_reason_was_replaced_is_not_kept_twice(db: Path, tmp_path: Path) -> None:
+    with Store.open(db) as store:
+        one = store.refusals()[-1].id
+        trial = Trial(
+            refusal_id=one,
+            at=AT,
+            purpose=Purpose.REPLAY,
+            model="n",
+            outcome=Result.ERROR,
+            why="no way to x.intern.lan",
+        )
+        trials.add_trial(store, trial)
+    ours = tmp_path / "ours.db"
+    for level in (Level.METADATA, Level.FULL):
+        take(ours, exported(db, level), tmp_path)
+    with Store.open(ours) as store:
+        assert [each.model for each in trials.trials(store, one)] == ["m", "n"]

@@ -588,6 +588,22 @@ def test_a_line_that_is_no_json_is_told_of_and_the_rest_is_read() -> None:
     assert sum(bool(getattr(one, "refusals", ())) for one in found(data)) == 1
 
 
+@pytest.mark.parametrize(
+    ("between", "lost"), [(b"", []), (b" ", []), (b'{"parentUuid":null,"type":"us', [(1, "not JSON")])]
+)
+def test_a_line_that_goes_on_right_behind_another_is_read(between: bytes, lost: list[tuple[int, str]]) -> None:
+    session = Session()
+    session.prompt()
+    session.refused(1)
+    session.refused(2)
+    every = bytes(session).splitlines()
+    for data in (between.join(every), between.join(every) + b"\n"):
+        assert list(dict.fromkeys((one.line, one.why) for one in troubles(data))) == lost
+        told = [each for one in found(data) for each in getattr(one, "refusals", ())]
+        assert [one.request_id for one in told] == ["req_0001", "req_0002"]
+    assert [one.why for one in troubles(b"".join(every)[:-9])] == ["cut in the middle: it may still be being written"]
+
+
 @pytest.mark.parametrize("told", ["HEAD", "", ..., 7])
 def test_where_there_is_no_branch_none_is_told(told: object) -> None:
     session = Session(gitBranch=told)

@@ -45,6 +45,15 @@ def test_the_status_tells_where_the_text_does_not() -> None:
     assert said.kind == Kind.UNCLASSIFIED
 
 
+@pytest.mark.parametrize("words", ["This violates the usage policy.", "A safeguard flagged this message."])
+def test_words_that_no_answer_of_the_api_stands_behind_are_unclassified(words: str) -> None:
+    by_words, by_status = judge(words), judge(words, 400)
+    assert by_words is not None
+    assert (by_words.kind, by_words.evidence, by_words.confidence) == (Kind.UNCLASSIFIED, "rule:smell", 0.3)
+    assert by_status is not None
+    assert by_status.kind == Kind.POLICY_ERROR
+
+
 def test_a_refusal_that_is_quoted_within_another_text_is_none() -> None:
     for text in REFUSALS:
         said = judge(f"The log says: {text.text}")
