@@ -2,11 +2,15 @@
 
 import logging
 import sys
+from collections.abc import Collection
 from contextlib import suppress
+from functools import partial
 from pathlib import Path
 from traceback import walk_tb
+from typing import TextIO, cast
 
 import structlog
+from structlog.typing import EventDict
 
 _log = structlog.get_logger("demur")
 
@@ -19,16 +23,40 @@ def failed(event: str, error: Exception) -> None:
         _log.error(event, error=type(error).__name__, at=at)
 
 
-def configure(level: str = "info") -> None:
-    """Set up structlog for this process."""
+class Lines:
+    """Where lines go. One that cannot be written (the terminal or the pipe is gone, the disk is full) is dropped, and fails nothing."""
+
+    def __init__(self, file: TextIO) -> None:
+        self._file = file
+
+    def write(self, said: str) -> None:
+        """As a file's."""
+        with suppress(OSError, ValueError):
+            self._file.write(said)
+
+    def flush(self) -> None:
+        """As a file's."""
+        with suppress(OSError, ValueError):
+            self._file.flush()
+
+
+def configure(level: str = "info", *, told: Collection[str] = ()) -> None:
+    """Set up structlog for this process. ``told``: events of which a person is told otherwise; for a machine they are lines as all are."""
     person = sys.stderr.isatty()
     structlog.configure(
         processors=[
+            *([partial(_but, told)] if person and told else []),
             structlog.processors.add_log_level,
             structlog.processors.TimeStamper(fmt="iso", utc=True),
             structlog.dev.ConsoleRenderer() if person else structlog.processors.JSONRenderer(),
         ],
         wrapper_class=structlog.make_filtering_bound_logger(logging.getLevelNamesMapping()[level.upper()]),
-        logger_factory=structlog.PrintLoggerFactory(sys.stderr),
+        logger_factory=structlog.PrintLoggerFactory(cast(TextIO, Lines(sys.stderr))),
         cache_logger_on_first_use=False,
     )
+
+
+def _but(told: Collection[str], _logger: object, _method: str, event: EventDict) -> EventDict:
+    if event["event"] in told:
+        raise structlog.DropEvent
+    return event

@@ -201,10 +201,10 @@ def _mark(axes: "Axes", markers: Sequence[Marker]) -> None:
 
 
 def _write(path: Path, save: Any) -> None:
-    """Under another name first, so that a reader sees the old file or the new one, whole."""
+    """Under another name first, so that a reader sees the old file or the new one, whole; 0600."""
     part = path.with_name(f".{path.name}.{os.getpid()}.part")
     try:
-        with part.open("xb") as file:
+        with open(part, "xb", opener=lambda name, flags: os.open(name, flags, 0o600)) as file:
             save(file)
         part.replace(path)
     except OSError as error:

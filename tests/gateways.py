@@ -1,11 +1,17 @@
 """A gateway of this process, for tests: what it kept and counted is at hand."""
 
+import io
 import os
+import sys
 import time
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, contextmanager, suppress
 from threading import Event
 
+import pytest
+import structlog
+
+from proxy import logs
 from proxy.core.commands import Counsel
 from proxy.core.exchange import Maker, Watcher
 from proxy.gateway import Gateway
@@ -52,3 +58,20 @@ async def gateway(
         yield url
     finally:
         await made.stop(drain_s)
+
+
+@contextmanager
+def a_log_that_nobody_reads() -> Iterator[None]:
+    """Log lines as ``demur up`` writes them, to a pipe whose reader is gone."""
+    reading, writing = os.pipe()
+    os.close(reading)
+    pipe = io.TextIOWrapper(io.FileIO(writing, "w"), write_through=True)
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr(sys, "stderr", pipe)
+        logs.configure()
+        try:
+            yield
+        finally:
+            structlog.reset_defaults()
+            with suppress(OSError):
+                pipe.close()

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from answers import ANSWER, REFUSAL, block, delta, start
-from gateways import Kept, gateway
+from gateways import Kept, a_log_that_nobody_reads, gateway
 from playbook import (
     CHAIN,
     CLAIMED,
@@ -231,6 +231,18 @@ async def test_where_all_fail_the_refusal_stands_on_the_wire() -> None:
         got = await read_message(reader)
         assert (got.body, got.field(b"x-demur-answered-by")) == (REFUSAL, [])
     assert outcomes(kept) == [Result.REFUSED]
+
+
+@pytest.mark.parametrize("stream", [True, False])
+async def test_an_error_is_the_api_s_to_the_byte_but_for_the_exchange(stream: bool) -> None:
+    head = b"HTTP/1.1 400 Not  So Good\r\nset-COOKIE: a=1\r\nSet-Cookie: b=2\r\nX-Odd: caf\xe9\r\ncontent-type: application/json\r\n"
+    body = b'{ "type":"error", "error":{"type":"new_error", "message":"no", "more":[1,  2]}, "request_id":null}'
+    async with before(Api(head + b"conTent-Length: %d\r\n\r\n" % len(body) + body)) as (reader, writer, _):
+        writer.write(post(stream=stream))
+        got = await read_message(reader)
+    own = b"x-demur-exchange: " + got.field(b"x-demur-exchange")[0] + b"\r\n"
+    assert got.body == body
+    assert got.head.replace(own, b"") == head + b"conTent-Length: %d\r\n\r\n" % len(body)
 
 
 async def test_whole_answers_are_asked_again_too() -> None:
@@ -566,6 +578,16 @@ async def test_a_plan_that_fails_costs_nobody_an_answer(monkeypatch: pytest.Monk
     async with before(Api(stream(REFUSAL))) as (reader, writer, _):
         writer.write(post())
         assert (await read_message(reader)).body == REFUSAL
+
+
+async def test_a_log_that_nobody_reads_costs_nobody_an_answer() -> None:
+    api = Api(stream(REFUSAL), stream(SERVED), BUSY, stream(ANSWER))
+    with a_log_that_nobody_reads():
+        async with before(api, retry(sticky=True), counsel=Memory()) as (reader, writer, _):
+            writer.write(post())
+            assert (await read_message(reader)).body == SERVED
+            writer.write(post())  # the model that it stays on fails, which is told in the log
+            assert (await read_message(reader)).body == ANSWER
 
 
 async def test_a_request_that_is_not_armed_is_passed_on_and_says_why() -> None:

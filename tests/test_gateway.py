@@ -7,7 +7,7 @@ from threading import Thread
 import pytest
 
 from answers import ANSWER, MID, REFUSAL, STOP
-from gateways import Kept, gateway
+from gateways import Kept, a_log_that_nobody_reads, gateway
 from proxy import aside, drive
 from proxy.core.commands import Chunk, Command, Event, Open, Opened, Read, Relay, Respond, Write
 from proxy.core.exchange import Exchange, Watcher
@@ -190,10 +190,11 @@ async def test_every_event_is_passed_on_when_it_comes() -> None:
 
     async with serving(play) as server, gateway(server.url) as url, connected(url) as (reader, writer):
         writer.write(post())
-        await reader.readuntil(b"\r\n\r\n")
-        for n in range(1, len(ANSWER)):
-            assert await reader.readexactly(6) == chunk(ANSWER[n - 1 : n])
-            step.set()
+        async with asyncio.timeout(60):
+            await reader.readuntil(b"\r\n\r\n")
+            for n in range(1, len(ANSWER)):
+                assert await reader.readexactly(6) == chunk(ANSWER[n - 1 : n])
+                step.set()
 
 
 async def test_a_refusal_is_kept_with_its_context() -> None:
@@ -336,6 +337,14 @@ async def test_an_api_that_cannot_be_reached_is_a_502_in_the_shape_of_its_errors
     assert got.head.startswith(b"HTTP/1.1 502 ")
     assert b'{"type":"error","error":{"type":"api_error","message":"demur: cannot reach 127.0.0.1:' in got.body
     assert [Result(key.outcome) for key in kept.counted] == [Result.CUT]
+
+
+async def test_an_api_that_cannot_be_reached_is_told_though_nobody_reads_the_log() -> None:
+    async with serving(OK) as server:
+        dead = server.url
+    with a_log_that_nobody_reads():
+        async with gateway(dead) as url, asyncio.timeout(20):
+            assert (await ask(url, post())).head.startswith(b"HTTP/1.1 502 ")
 
 
 async def test_an_answer_that_is_not_http_is_cut() -> None:
@@ -552,6 +561,25 @@ def breaking(at: type, after: int = 0) -> Callable[[Open, Exchange | None], Rela
         raise RuntimeError("a bug of ours")
 
     return relay
+
+
+async def test_an_onlooker_that_cannot_be_made_costs_the_client_nothing() -> None:
+    def broken(_: int) -> bytes:
+        raise OSError("no entropy")
+
+    def stopped() -> float:
+        raise OSError("no clock")
+
+    kept = Kept()
+    for watcher in (
+        Watcher(source="gateway", now=stopped, entropy=bytes),
+        Watcher(source="gateway", now=lambda: 0.0, entropy=broken),
+    ):
+        async with serving(stream(REFUSAL) + LAST) as server:
+            made = Gateway(Upstream(server.url), kept, watcher)
+            url = await made.start("127.0.0.1", 0)
+            assert (await ask(url, post())).body == REFUSAL
+            await made.stop(0)
 
 
 @pytest.mark.parametrize(("at", "after"), [(Respond, 0), (Read, 0), (Read, 2), (Write, 0), (Write, 1), (Open, 0)])

@@ -12,6 +12,7 @@ from typing import Any
 
 import pytest
 
+from commands import posix
 from proxy.plot import MOST_GROUPS, Chart, Marker, PlotError, Series, draw, loading
 
 SVG = "{http://www.w3.org/2000/svg}"
@@ -48,6 +49,17 @@ def heights(root: ET.Element) -> dict[str, float]:
             ys = [float(y) for y in re.findall(r"[ML] \S+ (\S+)", outline)]
             found[name] = max(ys) - min(ys)
     return found
+
+
+@posix
+def test_a_chart_is_its_owner_s_alone(tmp_path: Path) -> None:
+    old = os.umask(0o022)
+    try:
+        for name in ("a.svg", "a.png", "a.svg"):
+            draw(chart(), tmp_path / name)
+            assert (tmp_path / name).stat().st_mode & 0o777 == 0o600
+    finally:
+        os.umask(old)
 
 
 def test_a_bar_is_as_high_as_its_count(tmp_path: Path) -> None:

@@ -66,7 +66,9 @@ async def _play(database: str) -> None:
 
 
 def _settings(database: str, upstream: str) -> InForce:
-    in_force = load(None, {"db": database, "upstream": upstream, "listen": "127.0.0.1:0", "upstream_proxy": None})
+    in_force = load(
+        None, {"db": database, "upstream": upstream, "listen": "127.0.0.1:0", "upstream_proxy": "", "upstream_ca": ""}
+    )
     in_force.settings.capture.content = "refusals"
     in_force.settings.retry = Retry()
     return in_force

@@ -68,7 +68,7 @@ def test_the_first_few_are_named_and_the_others_counted(capsys: pytest.CaptureFi
     found = [new(n, tool=f"tool{n}") for n in range(SHOWN + 2)]
     show(found, 80)
     told = capsys.readouterr().out
-    assert "New, so candidates" in told
+    assert "New, so candidates (not known to be the cause)" in told
     assert [f"tool{n}," in told for n in range(SHOWN + 2)] == [True] * SHOWN + [False] * 2
     assert "and 2 further segments, 2.4 kB: --full" in told
     show(found, 80, full=True)

@@ -10,7 +10,7 @@ from proxy.core.detect import Verdict, answerer, detect, result
 from proxy.core.fold import StreamFold
 from proxy.core.message import read_body, read_result
 from schemas.labels import Kind, Outcome, Result, Stage
-from schemas.wire import Message
+from schemas.wire import Message, Problem
 
 
 def read(stream: bytes) -> Message:
@@ -71,6 +71,21 @@ def test_other_stop_reasons_are_answers(reason: str) -> None:
     message = read(start() + block(0) + end(reason))
     assert detect(message) is None
     assert result(message, None) == Result.ANSWERED
+
+
+def test_the_words_of_an_answer_s_details_make_no_refusal_of_it() -> None:
+    message = read(start() + block(0) + end("end_turn", stop_details=DETAILS))
+    assert message.explanation == DETAILS["explanation"]
+    assert detect(message) is None
+
+
+@pytest.mark.parametrize("words", ["Overloaded", "Output blocked by content filtering policy", "You were refused."])
+def test_a_refusal_is_one_whatever_an_error_beside_it_says(words: str) -> None:
+    message = read(start() + end("refusal", stop_details=DETAILS))
+    message.problem = Problem(type="invalid_request_error", message=words)
+    found = detect(message)
+    assert found is not None
+    assert (found.kind, found.evidence) == (Kind.REFUSAL, "message_delta.stop_reason")
 
 
 @pytest.mark.parametrize("reason", ["sensitive", "content_filtered", "guardrail_intervened"])

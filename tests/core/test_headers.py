@@ -1,5 +1,7 @@
 """What a gateway may change of a head, and what not."""
 
+import pytest
+
 from proxy.core.headers import chunked, end_to_end, first, for_host, length, tokens, values
 
 ODD = (
@@ -16,6 +18,22 @@ ODD = (
 
 def test_only_hop_by_hop_fields_go_and_all_else_keeps_case_order_and_number() -> None:
     assert end_to_end(ODD) == (ODD[0], ODD[1], ODD[2], ODD[3], ODD[7])
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        b"Connection",
+        b"Keep-Alive",
+        b"Proxy-Authenticate",
+        b"Proxy-Authorization",
+        b"Proxy-Connection",
+        b"TE",
+        b"Upgrade",
+    ],
+)
+def test_a_hop_by_hop_field_goes_though_no_connection_field_names_it(name: bytes) -> None:
+    assert end_to_end(((b"A", b"1"), (name, b"x"), (name.lower(), b"y"))) == ((b"A", b"1"),)
 
 
 def test_a_connection_field_cannot_take_off_the_framing_or_the_host() -> None:

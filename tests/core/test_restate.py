@@ -122,20 +122,25 @@ def test_a_model_must_be_named() -> None:
     assert why(restating(request(user(text(OLD))), "")) == "no model that restates is named"
 
 
-def test_the_instruction_names_all_that_is_forbidden() -> None:
-    for word in (
-        "hide",
-        "soften",
-        "leave out",
-        "encode",
-        "split",
+@pytest.mark.parametrize(
+    "words",
+    [
+        "hide, blur, soften, leave out",
+        "encode, abbreviate, misspell, space out, split, spread it over steps",
         "translate",
-        "story",
-        "role",
-        "permission",
-        "profession",
-    ):
-        assert word in INSTRUCTION
+        "story, role, game, example, supposition",
+        "does not say, permission, profession, owner, purpose, reason, assurance that it is harmless",
+        "help the request past, rule, filter, refusal, make it clear, not acceptable",
+    ],
+)
+def test_the_instruction_names_all_that_is_forbidden(words: str) -> None:
+    forbidden = INSTRUCTION.partition("\nNever:\n")[2].partition("\n\n")[0].splitlines()
+    first, *others = words.split(", ")
+    (line,) = [line for line in forbidden if first in line]
+    assert all(word in line for word in others)
+
+
+def test_the_instruction_names_the_word_to_decline_with_once() -> None:
     assert INSTRUCTION.count(DECLINE) == 1
 
 

@@ -52,6 +52,8 @@ ODD = (
     PING,
     b": a comment\n\n",
     b"event: news\ndata: {}\n\n",
+    b'event: news\ndata: {"type":"news", "said":"an event of tomorrow"}\n\n',
+    b'event: content_block_news\ndata: {"type":"content_block_news", "index":0, "more":[1,  2]}\n\n',
     b"id: 7\nretry: 10\n\n",
     b'data: {"type":\ndata: "ping"}\n\n',
     b"data: no json\n\n",
@@ -251,6 +253,14 @@ def test_tools_of_the_api_itself_are_not_delayed() -> None:
     for kind in ("server_tool_use", "mcp_tool_use"):
         made = reader()
         assert made.feed(start() + called(0, kind)) == start() + called(0, kind)
+
+
+@pytest.mark.parametrize(("guard", "held"), [(True, 2), (False, None)])
+def test_how_many_whole_tool_calls_are_held_is_known(guard: bool, held: int | None) -> None:
+    made = reader(guard=guard)
+    made.feed(declining(called(0), called(1), called(2, left_open=True)))
+    assert made.refused is not None
+    assert (made.refused.held, made.refused.shown) == (held, True)
 
 
 def test_without_a_guard_tool_calls_end_when_they_end() -> None:
