@@ -29,6 +29,7 @@ _missing: ImportError | None = None
 try:
     from addons.archive import Archive
     from addons.eventlog import log_through_mitmproxy
+    from addons.listening import exposed
     from addons.marks import Marker
     from addons.replay import replayed
     from addons.route import Route
@@ -107,7 +108,8 @@ class Refusals:
 
     def running(self) -> Awaitable[None] | None:
         """mitmproxy's: opens what is needed to observe. Where mitmproxy cannot wait for what this gives, that goes on by itself."""
-        log_through_mitmproxy(self._warnings)
+        open_to_others = exposed(ctx.options)
+        log_through_mitmproxy([*self._warnings, *([open_to_others] if open_to_others else [])])
         if self._settings is None:
             return None
         try:

@@ -11,8 +11,6 @@ from collections.abc import Callable
 from dataclasses import replace
 from typing import Protocol
 
-import structlog
-
 from proxy import http1, logs
 from proxy.aside import aside
 from proxy.client import Client
@@ -48,8 +46,6 @@ from proxy.core.retry import Armed
 from proxy.uplink import Uplink
 from proxy.upstream import Upstream
 from schemas.records import Traffic
-
-_log = structlog.get_logger("demur.gateway")
 
 
 class Keeper(Protocol):
@@ -285,7 +281,7 @@ class Drive:
         if isinstance(command, Finish):
             self._client.finish(command.trailers)
         elif isinstance(command, Unreached):
-            _log.warning("upstream.failed", why=command.why)
+            logs.warned("upstream.failed", why=command.why)
             self._client.refuse(502, "api_error", command.why)
         else:
             self._client.abort()
@@ -347,4 +343,4 @@ def _note(note: Note) -> None:
     if note.error is not None:
         logs.failed(note.event, note.error)
     else:
-        _log.warning(note.event, **note.facts)
+        logs.warned(note.event, **note.facts)

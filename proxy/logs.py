@@ -6,6 +6,7 @@ from collections.abc import Collection
 from contextlib import suppress
 from functools import partial
 from pathlib import Path
+from select import select
 from traceback import walk_tb
 from typing import TextIO, cast
 
@@ -23,8 +24,14 @@ def failed(event: str, error: Exception) -> None:
         _log.error(event, error=type(error).__name__, at=at)
 
 
+def warned(event: str, **facts: object) -> None:
+    """Says what a person may want to look at. Never raises."""
+    with suppress(Exception):
+        _log.warning(event, **facts)
+
+
 class Lines:
-    """Where lines go. One that cannot be written (the terminal or the pipe is gone, the disk is full) is dropped, and fails nothing."""
+    """Where lines go. One that cannot be written (a terminal is stopped or gone, a pipe is full, the disk too) is dropped, and fails nothing."""
 
     def __init__(self, file: TextIO) -> None:
         self._file = file
@@ -32,7 +39,15 @@ class Lines:
     def write(self, said: str) -> None:
         """As a file's."""
         with suppress(OSError, ValueError):
-            self._file.write(said)
+            if self._takes():
+                self._file.write(said)
+
+    def _takes(self) -> bool:
+        """Whether a line can be written without waiting; True where that cannot be asked."""
+        try:
+            return bool(select([], [self._file], [], 0)[1])
+        except (OSError, ValueError):
+            return True
 
     def flush(self) -> None:
         """As a file's."""
@@ -51,7 +66,7 @@ def configure(level: str = "info", *, told: Collection[str] = ()) -> None:
             structlog.dev.ConsoleRenderer() if person else structlog.processors.JSONRenderer(),
         ],
         wrapper_class=structlog.make_filtering_bound_logger(logging.getLevelNamesMapping()[level.upper()]),
-        logger_factory=structlog.PrintLoggerFactory(cast(TextIO, Lines(sys.stderr))),
+        logger_factory=structlog.WriteLoggerFactory(cast(TextIO, Lines(sys.stderr))),
         cache_logger_on_first_use=False,
     )
 

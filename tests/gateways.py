@@ -3,6 +3,7 @@
 import io
 import os
 import sys
+import threading
 import time
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, contextmanager, suppress
@@ -65,6 +66,34 @@ def a_log_that_nobody_reads() -> Iterator[None]:
     """Log lines as ``demur up`` writes them, to a pipe whose reader is gone."""
     reading, writing = os.pipe()
     os.close(reading)
+    with _logging_to(writing):
+        yield
+
+
+@contextmanager
+def a_log_that_is_stopped() -> Iterator[None]:
+    """Log lines as ``demur up`` writes them, to a full pipe that is read only once everything hangs: so does a terminal after Ctrl-S."""
+    reading, writing = os.pipe()
+    os.set_blocking(writing, False)
+    with suppress(BlockingIOError):
+        while True:
+            os.write(writing, bytes(4096))
+    os.set_blocking(writing, True)
+    hung: list[bytes] = []
+    rescue = threading.Timer(30, lambda: hung.append(os.read(reading, 1 << 20)))
+    rescue.start()
+    try:
+        with _logging_to(writing):
+            yield
+    finally:
+        rescue.cancel()
+        rescue.join()
+        os.close(reading)
+    assert not hung, "a line was waited for"
+
+
+@contextmanager
+def _logging_to(writing: int) -> Iterator[None]:
     pipe = io.TextIOWrapper(io.FileIO(writing, "w"), write_through=True)
     with pytest.MonkeyPatch.context() as patched:
         patched.setattr(sys, "stderr", pipe)

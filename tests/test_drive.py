@@ -4,13 +4,13 @@ import asyncio
 import gzip
 import json
 from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import asynccontextmanager, suppress
+from contextlib import AbstractContextManager, asynccontextmanager, suppress
 from typing import Any
 
 import pytest
 
 from answers import ANSWER, REFUSAL, block, delta, start
-from gateways import Kept, a_log_that_nobody_reads, gateway
+from gateways import Kept, a_log_that_is_stopped, a_log_that_nobody_reads, gateway
 from playbook import (
     CHAIN,
     CLAIMED,
@@ -580,9 +580,10 @@ async def test_a_plan_that_fails_costs_nobody_an_answer(monkeypatch: pytest.Monk
         assert (await read_message(reader)).body == REFUSAL
 
 
-async def test_a_log_that_nobody_reads_costs_nobody_an_answer() -> None:
+@pytest.mark.parametrize("log", [a_log_that_nobody_reads, a_log_that_is_stopped])
+async def test_a_log_that_nobody_reads_costs_nobody_an_answer(log: Callable[[], AbstractContextManager[None]]) -> None:
     api = Api(stream(REFUSAL), stream(SERVED), BUSY, stream(ANSWER))
-    with a_log_that_nobody_reads():
+    with log():
         async with before(api, retry(sticky=True), counsel=Memory()) as (reader, writer, _):
             writer.write(post())
             assert (await read_message(reader)).body == SERVED

@@ -2,12 +2,13 @@
 
 import asyncio
 from collections.abc import Callable
+from contextlib import AbstractContextManager
 from threading import Thread
 
 import pytest
 
 from answers import ANSWER, MID, REFUSAL, STOP
-from gateways import Kept, a_log_that_nobody_reads, gateway
+from gateways import Kept, a_log_that_is_stopped, a_log_that_nobody_reads, gateway
 from proxy import aside, drive
 from proxy.core.commands import Chunk, Command, Event, Open, Opened, Read, Relay, Respond, Write
 from proxy.core.exchange import Exchange, Watcher
@@ -339,10 +340,13 @@ async def test_an_api_that_cannot_be_reached_is_a_502_in_the_shape_of_its_errors
     assert [Result(key.outcome) for key in kept.counted] == [Result.CUT]
 
 
-async def test_an_api_that_cannot_be_reached_is_told_though_nobody_reads_the_log() -> None:
+@pytest.mark.parametrize("log", [a_log_that_nobody_reads, a_log_that_is_stopped])
+async def test_an_api_that_cannot_be_reached_is_told_though_nobody_reads_the_log(
+    log: Callable[[], AbstractContextManager[None]],
+) -> None:
     async with serving(OK) as server:
         dead = server.url
-    with a_log_that_nobody_reads():
+    with log():
         async with gateway(dead) as url, asyncio.timeout(20):
             assert (await ask(url, post())).head.startswith(b"HTTP/1.1 502 ")
 

@@ -141,7 +141,7 @@ def test_a_refusal_is_seen_however_its_body_is_cut(run: Run, cuts: list[int]) ->
     flow = asked()
     pieces = [MID[start:end] for start, end in zip([0, *cuts], [*cuts, len(MID)], strict=True)]
     assert run.play(flow, *pieces) == MID
-    assert flow.comment == "declined: cyber, mid stream, req_7"
+    assert flow.comment == "declined: cyber, mid-stream, req_7"
 
 
 def test_a_refusal_lands_in_the_database_with_its_request(run: Run) -> None:
@@ -1053,3 +1053,28 @@ def test_mitmproxy_is_not_sent_to_itself(tmp_path: Path) -> None:
             assert led(run, other)
 
     asyncio.run(main())
+
+
+# where it listens
+
+
+@pytest.mark.parametrize(
+    ("options", "told"),
+    [
+        ({}, "every address of this machine"),
+        ({"listen_host": "0.0.0.0"}, "0.0.0.0"),
+        ({"listen_host": "127.0.0.1"}, None),
+        ({"listen_host": "127.0.0.1", "mode": ["reverse:https://example.com@192.0.2.1:80"]}, "192.0.2.1"),
+        ({"mode": ["regular@localhost:0"]}, None),
+        ({"mode": ["local:claude"]}, None),
+        ({"server": False}, None),
+    ],
+)
+def test_where_others_can_use_the_proxy_the_log_says_what_to_do(
+    options: dict[str, Any], told: str | None, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    run = Run(tmp_path, **options)
+    run.close()
+    structlog.reset_defaults()
+    said = [line for line in caplog.messages if "--listen-host 127.0.0.1" in line]
+    assert [f"listens on {told}:" in line for line in said] == [True] * bool(told)

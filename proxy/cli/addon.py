@@ -9,7 +9,7 @@ import click
 def addon_path() -> None:
     """Print the path of the mitmproxy add-on.
 
-    Example: mitmweb -s "$(demur addon-path)"
+    Example: mitmweb --listen-host 127.0.0.1 -s "$(demur addon-path)"
     """
     spec = importlib.util.find_spec("addons.refusals")
     if spec is None or spec.origin is None:
