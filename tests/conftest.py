@@ -5,6 +5,7 @@ from collections.abc import Iterator
 from inspect import iscoroutinefunction
 
 import pytest
+import structlog
 from blockbuster import BlockingError, blockbuster_ctx
 from hypothesis import settings
 
@@ -29,6 +30,13 @@ def places(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
         for name in ("CONFIG", "DATA", "STATE", "CACHE"):
             patch.setenv(f"XDG_{name}_HOME", str(home / name.lower()))
         yield
+
+
+@pytest.fixture(autouse=True)
+def unlogged() -> Iterator[None]:
+    """How a command that ran in this process set up its log is undone."""
+    yield
+    structlog.reset_defaults()
 
 
 @pytest.fixture(autouse=True)

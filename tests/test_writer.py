@@ -8,7 +8,6 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
-import structlog
 from structlog.testing import capture_logs
 from structlog.typing import EventDict
 
@@ -51,14 +50,6 @@ def start() -> Iterator[Make]:
 def log() -> Iterator[list[EventDict]]:
     with capture_logs() as events:
         yield events
-
-
-@pytest.fixture
-def logs() -> Iterator[None]:
-    """What a command sets for the log of its process is undone."""
-    before = structlog.get_config()
-    yield
-    structlog.configure(**before)
 
 
 def ids(path: Path) -> list[str]:
@@ -535,7 +526,6 @@ def test_what_does_not_fit_into_memory_is_counted_on_the_full_disk_and_told_afte
         assert health(path).lost == lost(path)
 
 
-@pytest.mark.usefixtures("logs")
 def test_on_a_read_only_disk_everything_waits_and_lands_when_it_can_be_written(
     tmp_path: Path, start: Make, log: list[EventDict]
 ) -> None:
@@ -586,7 +576,6 @@ def test_where_nothing_was_recorded_a_reader_has_nothing_and_makes_nothing(path:
     assert not path.parent.exists()
 
 
-@pytest.mark.usefixtures("logs")
 def test_a_locked_database_is_read_as_it_is(path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     with Store.open(path) as store:
         store.apply([entry(1)])
