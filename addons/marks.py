@@ -8,7 +8,7 @@ from msgspec.structs import replace
 
 from proxy.core.exchange import Maker
 from proxy.logs import failed
-from schemas.labels import Kind
+from schemas.labels import Kind, Stage
 from schemas.records import Entry, Refusal, Traffic, Update
 
 if TYPE_CHECKING:
@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 SIGN = ":no_entry_sign:"
 METADATA = "demur"
 _OPENING = "declined: "
+_STAGES = {Stage.BEFORE_OUTPUT: "before output", Stage.MID_STREAM: "mid-stream"}
 _FACTS = ("id", "kind", "category", "stage", "outcome", "answered_by", "request_id")
 
 
@@ -66,7 +67,7 @@ def in_words(refusals: Sequence[Refusal]) -> str:
     """``cyber, before output, answered by claude-opus-4-8, req_…``."""
     first = refusals[0]
     what = (first.category or "no category") if first.kind == Kind.REFUSAL else first.kind.replace("_", " ")
-    stage = first.stage.replace("_", " ") if first.stage else None
+    stage = _STAGES[first.stage] if first.stage else None
     answered = f"answered by {first.answered_by}" if first.answered_by else None
     more = f"and {len(refusals) - 1} more" if len(refusals) > 1 else None
     return ", ".join(filter(None, [what, stage, answered, first.request_id, more]))

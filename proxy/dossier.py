@@ -3,24 +3,27 @@
 What the store holds is read; what depends on the owner's settings or on what came later (cost, advice, bursts) is worked out now.
 """
 
+import time
 from datetime import UTC, datetime, timedelta
 
 from msgspec import Struct, field
 from msgspec.structs import replace
 
 from proxy import judgements, trials
+from proxy.core import tries
 from proxy.core.advice import advice
 from proxy.core.annotate import annotate
 from proxy.core.burst import Burst, burst
 from proxy.core.costs import Cost, cost
-from proxy.core.facts import Facts, despite_exemption, hearsay, is_correct
+from proxy.core.facts import RECOVERED, Facts, despite_exemption, hearsay, is_correct
 from proxy.core.links import Link, links
 from proxy.core.meaning import about
-from proxy.core.news import candidates, mark, since
+from proxy.core.news import SUMMARY, candidates, mark, since
+from proxy.core.stamps import stamp
 from proxy.reports import Report, reported
 from proxy.store import Store, StoreError
-from schemas.labels import Label, Result, Source
-from schemas.records import Annotation, Attempt, Judgement, Located, Refusal, Rephrasing, Segment, Trial
+from schemas.labels import History, Label, Source
+from schemas.records import Annotation, Attempt, Judgement, Located, Pin, Refusal, Rephrasing, Segment, Trial
 from schemas.settings import Settings
 
 BASELINE = timedelta(days=28)
@@ -59,6 +62,8 @@ class Dossier(Struct, kw_only=True):
     links: list[Link]
     reports: list[Report] = field(default_factory=list)
     """Where a person has reported it, the first first."""
+    pin: Pin | None = None
+    """Where its conversation stays just now, because of it or until it declined this."""
 
 
 def dossier(store: Store, refusal: Refusal, settings: Settings) -> Dossier:
@@ -71,7 +76,9 @@ def dossier(store: Store, refusal: Refusal, settings: Settings) -> Dossier:
     despite = despite_exemption(refusal.category, refusal.at, settings.exemption.approved_on or None)
     facts = _facts(refusal, incident, settings)
     _add_request(facts, segments, new, turn)
-    facts.annotations, facts.strategy = found, _strategy(attempts)
+    _add_course(facts, refusal, incident, attempts)
+    facts.annotations, facts.pin = found, _pin(store, refusal, attempts)
+    facts.compacted = _is_compacted(store, refusal, incident, segments)
     facts.judged_correct = store.judged_correct(refusal.asked, refusal.incident_id)
     return Dossier(
         refusal=refusal,
@@ -92,6 +99,7 @@ def dossier(store: Store, refusal: Refusal, settings: Settings) -> Dossier:
         advice=advice(facts),
         reports=reported(store, [refusal.id]),
         links=links(refusal.kind, refusal.category, despite=despite, correct=is_correct(facts)),
+        pin=facts.pin,
     )
 
 
@@ -121,7 +129,7 @@ def _facts(refusal: Refusal, incident: list[Refusal], settings: Settings) -> Fac
         accepted_turn=refusal.accepted_turn,
         accepted_model=refusal.accepted_model,
         refusals_in_incident=len(so_far),
-        refusals_in_session=sum(_is_beside(one, refusal) for one in so_far),
+        refusals_in_session=sum(_is_beside(one, refusal) and not _is_answered(one) for one in so_far),
         verdict=refusal.verdict,
         approved_on=settings.exemption.approved_on or None,
         at=refusal.at,
@@ -134,6 +142,42 @@ def _is_beside(one: Refusal, refusal: Refusal) -> bool:
     """Whether it is of the same session, agent and role; without a session only it itself is."""
     whose = (refusal.session_id, refusal.agent_id, refusal.role)
     return one.id == refusal.id or (whose[0] is not None and (one.session_id, one.agent_id, one.role) == whose)
+
+
+def _is_answered(one: Refusal) -> bool:
+    return one.outcome in RECOVERED
+
+
+def _add_course(facts: Facts, refusal: Refusal, incident: list[Refusal], attempts: list[Attempt]) -> None:
+    """What was tried; and that a turn is accepted that was declined first and then answered."""
+    last = tries.answered(attempts)
+    facts.strategy, facts.shown = last.strategy if last else None, tries.shown(attempts)
+    facts.ruling, facts.tried = refusal.ruling, tries.in_vain(attempts)
+    since = refusal.accepted_at or ""
+    before = [one for one in incident if _is_answered(one) and _is_beside(one, refusal) and since < one.at < refusal.at]
+    turns = [one.turn for one in before if one.turn is not None and one.turn < (refusal.turn or 0)]
+    facts.accepted_turn = max([facts.accepted_turn or 0, *turns]) or None
+
+
+def _is_compacted(store: Store, refusal: Refusal, incident: list[Refusal], segments: list[Segment]) -> bool:
+    """Whether the conversation begins with a summary, as far as its text is stored."""
+    first = next((one for one in segments if one.label == Label.USER_TEXT), None)
+    try:
+        text = store.content(first.content) if first else b""
+    except StoreError:  # not kept; or damaged, of which is told where it is shown
+        text = b""
+    begins = SUMMARY.encode() in text[: 2 * len(SUMMARY)]
+    return begins or any(one.history == History.COMPACTED and _is_beside(one, refusal) for one in incident)
+
+
+def _pin(store: Store, refusal: Refusal, attempts: list[Attempt]) -> Pin | None:
+    """The pin that it made, or the one by which it was declined; None where the conversation stays there no longer."""
+    stayed = tries.stayed(attempts)
+    for pin in store.pins(stamp(time.time())):
+        whose = (pin.session_id, pin.agent_id, pin.answered_by)
+        if pin.refusal_id == refusal.id or (stayed and whose == (refusal.session_id, refusal.agent_id, refusal.model)):
+            return pin
+    return None
 
 
 def _add_request(facts: Facts, segments: list[Segment], new: list[Segment], turn: int | None) -> None:
@@ -153,11 +197,6 @@ def _is_tiny(said: list[Segment]) -> bool:
     """Whether the last text of the user is no more than a greeting. ``said``: all texts of the user."""
     last = [one for one in said if one.path.partition(".")[0] == said[-1].path.partition(".")[0]]
     return bool(last) and sum(one.tokens_est for one in last) <= TINY
-
-
-def _strategy(attempts: list[Attempt]) -> str | None:
-    """By which the answer was had in the end."""
-    return next((one.strategy for one in reversed(attempts) if one.outcome == Result.ANSWERED), None)
 
 
 def _annotations(store: Store, refusal: Refusal, segments: list[Segment]) -> list[Annotation]:

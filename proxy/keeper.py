@@ -82,6 +82,7 @@ class Keeper:
             stage=refusal.stage,
             outcome=refusal.outcome,
             model=refusal.model,
+            answered_by=refusal.answered_by,
             request_id=refusal.request_id,
             candidate=candidate,
             spooled=kept,

@@ -6,7 +6,7 @@ The environment names a setting ``DEMUR_LISTEN``, and one in a table ``DEMUR_CAP
 import os
 import sys
 import tomllib
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from difflib import get_close_matches
 from pathlib import Path
 from typing import Any
@@ -14,8 +14,13 @@ from typing import Any
 import msgspec
 from msgspec.structs import FieldInfo, fields
 
-from proxy.values import LISTS, OPEN, checked, entry
+from proxy.fallbacks import entry
+from proxy.revision import revision
+from proxy.values import LISTS, OPEN, checked
 from schemas.settings import Settings
+
+OTHERS = frozenset("DEMUR_AUTHOR DEMUR_CONFIG DEMUR_CLAUDE DEMUR_CLAUDE_TAP DEMUR_E2E DEMUR_KILLS DEMUR_PYTHON".split())
+"""Variables of ours that are no settings; the last five are those of our own tests and scripts."""
 
 
 class SettingsError(Exception):
@@ -32,6 +37,8 @@ class InForce(msgspec.Struct, kw_only=True):
     """``capture.content`` -> ``environment``, ``demur.toml`` or ``flag``; what is absent is a default."""
     warnings: list[str] = []
     """What has no effect as it stands."""
+    revision: str = ""
+    """Of the file that was read."""
 
     @property
     def db(self) -> Path:
@@ -53,6 +60,7 @@ def load(config: str | None = None, flags: Mapping[str, Any] | None = None) -> I
     """The settings in force. ``flags``: setting -> value, None where not given. Raises ``SettingsError``."""
     named = config or os.environ.get("DEMUR_CONFIG")
     path = Path(named).expanduser() if named else config_folder() / "demur.toml"
+    read = revision(path)
     layers = [
         ("demur.toml", _file(path, required=bool(named))),
         ("environment", _environment()),
@@ -69,7 +77,8 @@ def load(config: str | None = None, flags: Mapping[str, Any] | None = None) -> I
         warnings = checked(settings)
     except ValueError as error:
         raise SettingsError(f"{_source(str(error).split()[0].rstrip(':'), path, origins)}{error}") from error
-    return InForce(settings=settings, config=path, origins=origins, warnings=warnings)
+    warnings += _strange()
+    return InForce(settings=settings, config=path, origins=origins, warnings=warnings, revision=read)
 
 
 def address(listen: str) -> tuple[str, int]:
@@ -110,10 +119,23 @@ def _file(path: Path, *, required: bool) -> dict[str, Any]:
 def _environment() -> dict[str, Any]:
     found: dict[str, Any] = {}
     for name, field in _names().items():
-        if name not in OPEN and (value := os.environ.get("DEMUR_" + name.replace(".", "_").upper())) is not None:
+        if name not in OPEN and (value := os.environ.get(_variable(name))) is not None:
             is_list = field.encode_name in LISTS
             _put(found, name, [part.strip() for part in value.split(",") if part.strip()] if is_list else value)
     return found
+
+
+def _variable(name: str) -> str:
+    return "DEMUR_" + name.replace(".", "_").upper()
+
+
+def _strange() -> Iterator[str]:
+    """Variables that look like ours and are not."""
+    ours = {*OTHERS, *(_variable(name) for name in _names() if name not in OPEN)}
+    for name in sorted(os.environ):
+        if name.startswith("DEMUR_") and name not in ours:
+            close = get_close_matches(name, sorted(ours), n=1, cutoff=0.8)
+            yield f"{name} is set, and is no variable that demur knows{f'; did you mean {close[0]}?' if close else ''}"
 
 
 def _names(table: type[msgspec.Struct] = Settings, prefix: str = "") -> dict[str, FieldInfo]:
@@ -184,5 +206,5 @@ def _where(said: str, path: Path, origins: Mapping[str, str]) -> str:
     name = said.partition("`$.")[2].partition("`")[0]
     origin = origins.get(name, "demur.toml")
     if origin == "environment":
-        return "DEMUR_" + name.replace(".", "_").upper()
+        return _variable(name)
     return f"--{name.replace('_', '-')}" if origin == "flag" else str(path)

@@ -2,7 +2,7 @@
 
 ``<database>-spool/<unique>.spool`` is a header and then frames::
 
-    header  64 bytes: magic, pid, start (ms since 1970), lost, crc32 of these; the rest zeros
+    header  64 bytes: magic, pid, start of the process (ms since 1970), lost, crc32 of these; the rest zeros
     frame   length (u32), crc32 of the payload (u32), crc32 of these two (u32), payload; little-endian
 
 An append is one write without fsync: it survives the death of the process, not that of the machine. The header stands in
@@ -44,6 +44,8 @@ START = 64
 """Where the first frame stands."""
 BATCH = 4 << 20
 """About how many bytes one read gives."""
+STARTED = time.time_ns() // 1_000_000
+"""When this process began, as near as is known: ms since 1970, before it reads its settings."""
 _HEADER = struct.Struct("<8sQQQI")
 _FRAME = struct.Struct("<III")
 _HEAD = struct.Struct("<II")
@@ -67,7 +69,7 @@ class Spool:
         self.end = os.fstat(fd).st_size
         """Where the next frame goes; of another's spool, its size."""
         self.pid = os.getpid()
-        self.started = time.time_ns() // 1_000_000
+        self.started = STARTED
         self.lost = 0
         self._fd = fd
         self._reader = path.open("rb", buffering=0)

@@ -48,6 +48,8 @@ class Health(Struct, kw_only=True):
     """The newest migration; None where the database cannot be read."""
     live: int = 0
     """Spools whose process is alive."""
+    since: int | None = None
+    """When the oldest of these processes began, in ms since 1970."""
     orphans: int = 0
     """Spools whose process is dead: the next writer or reader moves them."""
     pending: int = 0
@@ -248,6 +250,8 @@ def _look_at_spools(folder: Path, moved: dict[str, tuple[int, int]], report: Hea
             offset, lost = moved.get(spool.name, (0, 0))
             batch = spool.read(offset, spool.end)
         report.live += claimed is None
+        if claimed is None:
+            report.since = min(spool.started, report.since or spool.started)
         report.orphans += claimed is not None
         report.pending += len(batch.payloads)
         report.lost += batch.damaged + max(0, spool.lost - lost)

@@ -1,4 +1,4 @@
-"""What a setting may be beyond its type: words from a list, entries that need a model. Raises ValueError, in one line."""
+"""What a setting may be beyond its type: words from a list, numbers within bounds. Raises ValueError, in one line."""
 
 import os
 import re
@@ -8,6 +8,7 @@ from difflib import get_close_matches
 from typing import Any
 from urllib.parse import urlsplit
 
+from proxy import fallbacks
 from proxy.core.costs import KINDS
 from schemas.settings import Rephrase, Retry, Settings
 
@@ -27,10 +28,6 @@ OPEN = frozenset({"prices"})
 
 KNOWN = frozenset({"cyber", "bio", "frontier_llm", "general_harms", NEVER, "none"})
 """Categories that the API is known to give (Anthropic, "Refusals and fallback"); it may give others."""
-FIXED = frozenset(
-    {"messages", "system", "tools", "stream", "metadata", "fallbacks", "fallback_credit_token", "thread", "container"}
-)
-"""Members of a request that an entry of the chain may not patch: they are what is asked, or how it is answered."""
 WEEK_MIN = 7 * 24 * 60
 LONG_S = 120
 _VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
@@ -74,8 +71,7 @@ def _exemption(approved_on: str) -> Iterator[str]:
 
 
 def _retry(retry: Retry) -> list[str]:
-    for n, entry in enumerate(retry.fallback, start=1):
-        _entry(f"retry.fallback number {n}", entry)
+    fallbacks.check(retry.fallback)
     if not 0 <= int(retry.sticky) <= WEEK_MIN:
         raise ValueError(
             f"retry.sticky is {retry.sticky}: it must be true, false, or a number of minutes, {WEEK_MIN} at most"
@@ -83,17 +79,6 @@ def _retry(retry: Retry) -> list[str]:
     if retry.rephrase.enabled:
         _rephrase(retry.rephrase)
     return list(_without_effect(retry))
-
-
-def _entry(name: str, entry: dict[str, Any]) -> None:
-    if not isinstance(entry.get("model"), str) or not entry["model"]:
-        close = get_close_matches("model", entry, n=1)
-        said = f"; did you mean model for {close[0]}?" if close and close[0] != "model" else ""
-        raise ValueError(f'{name} names no model, for example model = "claude-opus-4-8"{said}')
-    if "unset" in entry:
-        raise ValueError(f'{name}: unset is a list of names, for example unset = ["temperature"]')
-    if fixed := sorted(FIXED & entry.keys()):
-        raise ValueError(f"{name} may not change {fixed[0]}: a further attempt asks the same thing")
 
 
 def _rephrase(rephrase: Rephrase) -> None:
@@ -143,27 +128,18 @@ def _without_effect(retry: Retry) -> Iterator[str]:
         yield "retry.enabled is true, but there is no [[retry.fallback]]: only the tool guard is in force"
     if not retry.enabled and (retry.fallback or retry.rephrase.enabled):
         yield "retry.enabled is not true: the chain and the rephrasing in [retry] are not used"
+    if retry.enabled:
+        yield from _bounds(retry)
+        yield from fallbacks.slips(retry)
     if retry.enabled and retry.rephrase.enabled:
         yield from _unused(retry.rephrase)
-    if retry.enabled and retry.hold_s > LONG_S:
+
+
+def _bounds(retry: Retry) -> Iterator[str]:
+    for name in ("max_attempts", "max_per_hour", "hold_s"):
+        if not getattr(retry, name):
+            yield f"retry.{name} is 0: nothing is ever asked again"
+    if retry.rephrase.enabled and not retry.rephrase.max_attempts:
+        yield "retry.rephrase.max_attempts is 0: nothing is ever rephrased"
+    if retry.hold_s > LONG_S:
         yield f"retry.hold_s is {retry.hold_s}: Claude Code gives up after 180 s in some cases"
-
-
-def entry(given: object) -> object:
-    """A fallback entry as the core takes it: a model's name alone will do, and ``unset`` names keys to leave out."""
-    if isinstance(given, str):
-        return {"model": given}
-    if not isinstance(given, dict):
-        return given
-    unset = given.get("unset", [])
-    if not isinstance(unset, list):
-        return given
-    made = {key: value for key, value in given.items() if key != "unset"}
-    for name in unset:
-        outer, _, inner = str(name).partition(".")
-        if inner:
-            table = made.get(outer)
-            made[outer] = {**(table if isinstance(table, dict) else {}), inner: None}
-        else:
-            made[outer] = None
-    return made

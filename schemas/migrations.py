@@ -409,3 +409,11 @@ def m013_withdrawn(db: Database) -> None:
             primary key (refusal_id, url)
         ) strict, without rowid
     """)
+
+
+@migrations()
+def m014_guarded(db: Database) -> None:
+    # What the client had been sent of an answer that was declined: whole tool calls, and of each attempt whether anything.
+    db.execute("alter table refusals add column tool_calls integer")
+    db.execute("alter table attempts add column shown integer")
+    db.execute("alter table attempts add column tools_held integer")

@@ -23,6 +23,20 @@ def family(model: str) -> str:
     return _ENDS.sub("", _OWNERS.sub("", model.strip().lower()))
 
 
+def is_same(one: str, other: str) -> bool:
+    """Whether two ids name one model, whatever date, platform or size of context they are written with."""
+    return _plain(one) == _plain(other)
+
+
+def _plain(model: str) -> str:
+    name = family(model)
+    return _ALIASES.get(name, name)
+
+
+_ALIASES = {"claude-opus-4-0": "claude-opus-4", "claude-sonnet-4-0": "claude-sonnet-4"}
+"""Names that the API takes for a model with another one (platform.claude.com, Models overview)."""
+
+
 class Route(NamedTuple):
     """Which models may answer what ``primary`` declined, by category; None is the null category."""
 
@@ -161,3 +175,9 @@ def rejected(model: str) -> frozenset[Shape]:
     """The shapes that ``model`` rejects by the table; none of an unknown one."""
     name = family(model)
     return frozenset(row.shape for row in TARGETS if name in row.targets)
+
+
+KNOWN = frozenset[str]().union(
+    _ROUTES, *(targets for route in ROUTES for targets in route.targets.values()), *(row.targets for row in TARGETS)
+)
+"""The families that the tables have."""

@@ -101,6 +101,8 @@ class Refusal(Struct, kw_only=True):
     accepted_request_id: str | None = None
     accepted_turn: int | None = None
     """Which prompt of the conversation that was: the last good turn."""
+    tool_calls: int | None = None
+    """Whole calls of the client's tools in the answer that was declined; None where that is not known."""
 
 
 class Accepted(Struct, kw_only=True):
@@ -207,6 +209,10 @@ class Attempt(Struct, kw_only=True):
     """From sending it to the end of its answer, or to its refusal."""
     why: str | None = None
     """Where it failed: in a few words of demur's, never the API's."""
+    shown: bool | None = None
+    """Of a declined one: whether the client had been sent any of its content by then."""
+    tools_held: int | None = None
+    """Of a declined one: how many whole tool calls the tool guard kept from the client, so that they did not run; None without a guard."""
 
 
 class Segment(Struct, kw_only=True):

@@ -81,7 +81,9 @@ class Retry(Struct, kw_only=True, forbid_unknown_fields=True):
     ] = field(default_factory=lambda: ["cyber", "bio", "frontier_llm", "none"])
     routes: Annotated[
         str,
-        _doc('"vendor": only where Anthropic\'s table permits model x category -> target. "any": the whole chain.'),
+        _doc(
+            '"vendor": only where Anthropic\'s table permits model x category -> target. "any": the whole chain, but never the model that declined.'
+        ),
     ] = "vendor"
     hold: Annotated[
         str, _doc('Plain wire: hold until the first text or tool ("thinking") or until the first block ("block").')
@@ -93,7 +95,8 @@ class Retry(Struct, kw_only=True, forbid_unknown_fields=True):
         list[dict[str, Any]],
         _doc(
             "Tried in order. `model` is required; further keys patch the request, `output_config` one level deep; "
-            '"unset" lists keys to leave out. In the environment: names of models, separated by commas.'
+            '"unset" lists keys to leave out. Lines below `[[retry.fallback]]` belong to it: settings of `[retry]` stand above the first. '
+            "In the environment: names of models, separated by commas."
         ),
     ] = field(default_factory=list)
     rephrase: Rephrase = field(default_factory=Rephrase)

@@ -52,6 +52,8 @@ class Message(Struct, kw_only=True):
     explanation: str | None = None
     blocks: int = 0
     """Content blocks that began, seams left out."""
+    calls: int = 0
+    """Of these, whole calls of the client's tools."""
     seams: list[Seam] = field(default_factory=list)
     usage: Usage = field(default_factory=Usage)
     iterations: list[Iteration] = field(default_factory=list)

@@ -119,7 +119,8 @@ def _settings() -> Iterator[str]:
     yield (
         "`demur.toml` stands in the user's config folder (`~/.config/demur` on Linux); `--config` or `DEMUR_CONFIG` names another. A flag"
         " goes before the environment, the environment before the file, the file before the default. A list in the environment is separated"
-        " by commas. `demur doctor` shows what is set, and where."
+        " by commas. `demur doctor` shows what is set, and where. Settings are read when demur starts: after a change, start `demur up`,"
+        " `demur run` or `demur mitm` again. `demur doctor` says where one still runs that had begun before a change."
     )
     yield from _setting_tables(Settings, "")
 

@@ -11,6 +11,7 @@ from threading import Event
 
 import pytest
 import structlog
+from structlog.typing import EventDict
 
 from proxy import logs
 from proxy.core.commands import Counsel
@@ -90,6 +91,20 @@ def a_log_that_is_stopped() -> Iterator[None]:
         rescue.join()
         os.close(reading)
     assert not hung, "a line was waited for"
+
+
+@contextmanager
+def a_log_that_fails() -> Iterator[None]:
+    """Every line of it raises."""
+
+    def failing(*_: object) -> EventDict:
+        raise RuntimeError("no line can be made")
+
+    structlog.configure(processors=[failing])
+    try:
+        yield
+    finally:
+        structlog.reset_defaults()
 
 
 @contextmanager

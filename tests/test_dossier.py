@@ -8,8 +8,9 @@ import msgspec
 import pytest
 
 from commands import demur
-from entries import entry, name
+from entries import entry, name, pin
 from proxy.core.links import LINKS
+from proxy.core.news import SUMMARY
 from proxy.dossier import Dossier, dossier
 from proxy.store import Store
 from schemas.labels import History, Kind, Label, Outcome, Result, Role, Stage, Strategy, Verdict
@@ -101,6 +102,86 @@ def test_refusals_of_no_session_are_not_one_session(store: Store) -> None:
     found = of(store, 2)
     assert len(found.incident) == 3
     assert "stuck" not in " ".join(found.advice)
+
+
+ANSWERED: dict[str, Any] = {"outcome": Outcome.RECOVERED_BY_DEMUR, "answered_by": "claude-opus-4-8"}
+
+
+def test_a_refusal_that_was_answered_makes_no_session_stuck(store: Store) -> None:
+    store.apply([poisoned(0, 0, **ANSWERED), poisoned(1, 1)])
+    one_incident(store)
+    found = " ".join(of(store, 1).advice)
+    assert "stuck" not in found
+    store.apply([poisoned(2, 2)])
+    one_incident(store)
+    assert "The session is stuck: it was declined 2 times since turn 4" in " ".join(of(store, 2).advice)
+
+
+@pytest.mark.parametrize(
+    ("other", "last"),
+    [
+        ({}, 3),
+        ({"outcome": Outcome.RECOVERED_BY_CLIENT}, 3),
+        ({"outcome": Outcome.REFUSED}, 2),
+        ({"agent_id": "a"}, 2),
+        ({"turn": None}, 2),
+        ({"turn": 4}, 2),
+        ({"accepted_at": "2099-11-23T14:00:00.500Z"}, 2),
+    ],
+    ids=str,
+)
+def test_a_turn_that_was_declined_first_and_then_answered_is_accepted(
+    store: Store, other: dict[str, Any], last: int
+) -> None:
+    since = other.get("accepted_at")
+    store.apply([poisoned(0, 0, **ANSWERED | {k: v for k, v in other.items() if k != "accepted_at"})])
+    store.apply([poisoned(1, 1, accepted_at=since)])
+    one_incident(store)
+    assert f"Go back to turn {last}, the last that was accepted" in " ".join(of(store, 1).advice)
+
+
+def test_a_conversation_that_begins_with_a_summary_has_turns_without_numbers(store: Store) -> None:
+    kept = poisoned(0, 0)
+    assert "Go back to turn 2" in " ".join(of(store, 0, kept).advice)
+    kept = poisoned(1, 0, session_id="t")
+    kept.contents = {
+        kept.segments[0].content: msgspec.json.encode({"type": "text", "text": f"{SUMMARY} that ran out."})
+    }
+    kept.skeleton = [one.content for one in kept.segments]
+    assert "Go back to the last turn that was accepted:" in " ".join(of(store, 1, kept).advice)
+
+
+def test_what_follows_a_compaction_in_one_incident_has_turns_without_numbers(store: Store) -> None:
+    store.apply([poisoned(0, 0, history=History.COMPACTED), poisoned(1, 1)])
+    one_incident(store)
+    assert "Go back to the last turn that was accepted:" in " ".join(of(store, 1).advice)
+    store.apply([poisoned(2, 0, session_id="t", history=History.COMPACTED), poisoned(3, 1, session_id="u")])
+    assert "Go back to turn 2" in " ".join(of(store, 3).advice)
+
+
+STICKY = Attempt(n=0, by="demur", model="claude-opus-4-8", outcome=Result.REFUSED, strategy=Strategy.STICKY)
+
+
+def test_a_pin_is_that_of_the_refusal_or_the_one_by_which_it_was_declined(store: Store) -> None:
+    store.apply([Entry(pins=[pin("k", refusal_id=name(0)), pin("l", session_id="elsewhere")])])
+    made = of(store, 0, declined(0, **ANSWERED))
+    assert made.pin is not None
+    assert (made.pin.key, "sticky" in " ".join(made.advice)) == ("k", False)
+    stays = declined(1, model="claude-opus-4-8")
+    stays.attempts = [STICKY]
+    found = of(store, 1, stays)
+    assert found.pin == made.pin
+    assert any("`demur sticky clear s` brings it back to claude-opus-5" in step for step in found.advice)
+    assert of(store, 2, declined(2, model="claude-opus-4-8")).pin is None
+    other = declined(3, model="claude-sonnet-5")
+    other.attempts = [STICKY]
+    assert of(store, 3, other).pin is None
+
+
+def test_whom_demur_asked_in_vain_is_told_to_the_advice(store: Store) -> None:
+    failed = Attempt(n=1, by="demur", model="claude-opus-4-8", outcome=Result.ERROR, status=529, strategy="fallback")
+    found = of(store, 0, declined(0, attempts=(failed,)))
+    assert any("claude-opus-4-8 had no capacity just then (HTTP 529)" in step for step in found.advice)
 
 
 def test_what_stands_before_the_first_prompt_has_no_turn_to_go_back_to(store: Store) -> None:
@@ -235,6 +316,17 @@ def test_a_stream_that_was_declined_in_the_middle_is_answered_in_two_parts_and_a
     }
     assert "in two parts, by two models" in of(store, 0, declined(0, streamed=True, **known)).advice[0]
     assert "parts" not in of(store, 1, declined(1, streamed=False, **known)).advice[0]
+
+
+@pytest.mark.parametrize(("shown", "parts"), [(True, True), (False, False), (None, False)])
+def test_what_demur_had_answered_is_in_two_parts_only_where_the_record_says_that_the_first_was_shown(
+    store: Store, shown: bool | None, parts: bool
+) -> None:
+    kept = declined(0, **ANSWERED, model="claude-opus-5", stage=Stage.MID_STREAM, streamed=True)
+    first = msgspec.structs.replace(kept.attempts[0], shown=shown)
+    kept.attempts = [first, Attempt(n=1, by="demur", model="m", outcome=Result.ANSWERED, strategy="fallback")]
+    assert ("in two parts" in of(store, 0, kept).advice[0]) is parts
+    assert store.attempts(name(0))[0].shown is shown
 
 
 @pytest.mark.parametrize(

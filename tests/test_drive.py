@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from answers import ANSWER, REFUSAL, block, delta, start
-from gateways import Kept, a_log_that_is_stopped, a_log_that_nobody_reads, gateway
+from gateways import Kept, a_log_that_fails, a_log_that_is_stopped, a_log_that_nobody_reads, gateway
 from playbook import (
     CHAIN,
     CLAIMED,
@@ -580,7 +580,7 @@ async def test_a_plan_that_fails_costs_nobody_an_answer(monkeypatch: pytest.Monk
         assert (await read_message(reader)).body == REFUSAL
 
 
-@pytest.mark.parametrize("log", [a_log_that_nobody_reads, a_log_that_is_stopped])
+@pytest.mark.parametrize("log", [a_log_that_nobody_reads, a_log_that_is_stopped, a_log_that_fails])
 async def test_a_log_that_nobody_reads_costs_nobody_an_answer(log: Callable[[], AbstractContextManager[None]]) -> None:
     api = Api(stream(REFUSAL), stream(SERVED), BUSY, stream(ANSWER))
     with log():

@@ -8,7 +8,7 @@ from threading import Thread
 import pytest
 
 from answers import ANSWER, MID, REFUSAL, STOP
-from gateways import Kept, a_log_that_is_stopped, a_log_that_nobody_reads, gateway
+from gateways import Kept, a_log_that_fails, a_log_that_is_stopped, a_log_that_nobody_reads, gateway
 from proxy import aside, drive
 from proxy.core.commands import Chunk, Command, Event, Open, Opened, Read, Relay, Respond, Write
 from proxy.core.exchange import Exchange, Watcher
@@ -340,7 +340,7 @@ async def test_an_api_that_cannot_be_reached_is_a_502_in_the_shape_of_its_errors
     assert [Result(key.outcome) for key in kept.counted] == [Result.CUT]
 
 
-@pytest.mark.parametrize("log", [a_log_that_nobody_reads, a_log_that_is_stopped])
+@pytest.mark.parametrize("log", [a_log_that_nobody_reads, a_log_that_is_stopped, a_log_that_fails])
 async def test_an_api_that_cannot_be_reached_is_told_though_nobody_reads_the_log(
     log: Callable[[], AbstractContextManager[None]],
 ) -> None:

@@ -1,5 +1,7 @@
 """What the ways in hand over is kept and told; and nothing that fails there is raised."""
 
+from structlog.testing import capture_logs
+
 from commands import declined, request
 from entries import entry as made_entry
 from proxy.keeper import Keeper
@@ -59,6 +61,18 @@ def test_the_strongest_of_what_was_new_is_told_with_a_refusal_in_a_few_words() -
         segment.new = segment.label == "tool_result"
     keeper.keep(lambda: entry)
     assert told == [None, None, None, "tool result of Read /src/0.py"]
+
+
+def test_the_log_tells_the_facts_of_a_refusal_and_nothing_that_anybody_said() -> None:
+    entry = declined(request(said="Please look at the words of my own."))
+    assert entry.refusals[0].explanation
+    with capture_logs() as logs:
+        Keeper(Sink()).keep(lambda: entry)
+    (told,) = logs
+    facts = "id kind category stage outcome model answered_by request_id candidate spooled".split()
+    assert set(told) <= {"event", "log_level", *facts}
+    assert entry.refusals[0].explanation not in str(told)
+    assert "words of my own" not in str(told)
 
 
 def test_what_was_declined_is_annotated_when_it_is_kept() -> None:

@@ -334,12 +334,22 @@ async def test_run_passes_on_what_the_log_says_of_errors_and_nothing_minor(capsy
         '{"event": "store.failed", "level": "error"}',
         "no JSON",
         '{"event": "refusal.seen", "id": "a", "kind": "refusal", "outcome": "refused", "category": "bio", "level": "info"}',
+        (
+            '{"event": "refusal.seen", "id": "b", "kind": "refusal", "outcome": "recovered_by_api", "stage": "mid_stream",'
+            ' "model": "claude-opus-5", "answered_by": "claude-opus-4-8", "level": "info"}'
+        ),
     ]
     stderr = StreamReader()
     stderr.feed_data("\n".join(lines).encode())
     stderr.feed_eof()
     await _follow(stderr, Notice(at_once=True))
-    assert capsys.readouterr().err.splitlines() == [lines[2], lines[3], "demur: declined: bio"]
+    assert capsys.readouterr().err.splitlines() == [
+        lines[2],
+        lines[3],
+        "demur: declined: bio",
+        "demur: declined: no category, mid-stream, claude-opus-5",
+        "demur: answered by claude-opus-4-8 instead of claude-opus-5 (asked by the API itself)",
+    ]
 
 
 # the proxy that is there already

@@ -180,7 +180,8 @@ def test_every_script_can_be_executed_and_is_plain_sh(script: str) -> None:
 CALLERS = {"proxy/upstream.py", "proxy/resend.py", "proxy/cli/reaching.py", "proxy/cli/demo.py"}
 """The only modules that open a connection: to the upstream, what a person sends again, doctor's check without a request, the demo's to its own gateway."""
 _CALLS = re.compile(
-    r"create_connection|open_connection|ClientSession|urlopen|import (requests|httpx|smtplib|http\.client)"
+    r"create_connection|open_connection|create_datagram_endpoint|ClientSession|urlopen|socket\.socket\("
+    r"|import (requests|httpx|smtplib|ftplib|webbrowser|http\.client)|from (http|http\.client|smtplib|webbrowser) import"
 )
 
 

@@ -1,5 +1,6 @@
 """The settings in force: flag over environment over file over default, and one clear line for what cannot be used."""
 
+import re
 import sys
 from pathlib import Path
 
@@ -143,3 +144,45 @@ def test_a_misspelt_setting_gets_a_suggestion(config: Path) -> None:
     config.write_text("zzz = 1\n")
     with pytest.raises(SettingsError, match=r"unknown field `zzz`$"):
         load(str(config))
+
+
+@pytest.mark.parametrize(
+    ("name", "meant"),
+    [
+        ("DEMUR_RETRY_ENABLE", "; did you mean DEMUR_RETRY_ENABLED?"),
+        ("DEMUR_UPSTRAEM", "; did you mean DEMUR_UPSTREAM?"),
+        ("DEMUR_CONFG", "; did you mean DEMUR_CONFIG?"),
+        ("DEMUR_PRICES", ""),
+        ("DEMUR_WHATEVER", ""),
+    ],
+)
+def test_a_variable_that_only_looks_like_ours_is_a_warning(
+    name: str, meant: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv(name, "sk-hidden")
+    assert load().warnings == [f"{name} is set, and is no variable that demur knows{meant}"]
+
+
+def test_every_variable_that_is_read_here_is_known(monkeypatch: pytest.MonkeyPatch) -> None:
+    read = re.compile(r"""(?:environ(?:\.get\(|\[)|getenv\()"(DEMUR_[A-Z0-9_]+)|\$\{(DEMUR_[A-Z0-9_]+)""")
+    root = Path(__file__).parent.parent
+    files = [
+        *(root / "script").iterdir(),
+        *(file for name in ("proxy", "tests") for file in (root / name).rglob("*.py")),
+    ]
+    texts = [file.read_text("utf-8") for file in files if file.is_file()]
+    names = {one or other for text in texts for one, other in read.findall(text)}
+    assert {"DEMUR_AUTHOR", "DEMUR_PYTHON"} < names
+    values = {"DEMUR_CONFIG": "/dev/null", "DEMUR_MAX_BODY_MB": "8", "DEMUR_UPSTREAM": "http://h"}
+    for name in names:
+        monkeypatch.setenv(name, values.get(name, "1"))
+    assert load().warnings == []
+
+
+def test_the_revision_is_that_of_what_was_read(config: Path) -> None:
+    config.write_text("")
+    read = load(str(config)).revision
+    assert read == load(str(config)).revision != ""
+    config.write_text("drain_s = 1\n")
+    assert load(str(config)).revision not in {read, ""}
+    assert load().revision == ""

@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from entries import disk, fill, noise, python
-from proxy.spool import START, Spool, _lock, spools
+from proxy.spool import START, STARTED, Spool, _lock, spools
 
 PAYLOADS = [b"one", b"", noise(300), b"four" * 50]
 
@@ -125,7 +125,12 @@ def test_a_spool_of_a_live_owner_cannot_be_claimed_but_be_looked_at(folder: Path
         assert view is not None
         with view:
             assert (view.read(0).payloads, view.lost, view.pid) == ([b"x"], 3, os.getpid())
-            assert view.started == spool.started
+            assert view.started == STARTED
+
+
+def test_a_later_spool_of_a_process_has_the_same_start(folder: Path) -> None:
+    with Spool.create(folder) as one, Spool.create(folder) as other:
+        assert one.started == other.started <= one.path.stat().st_mtime_ns // 1_000_000
 
 
 def test_a_spool_is_claimed_by_one_only(folder: Path) -> None:

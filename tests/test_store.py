@@ -103,9 +103,9 @@ def test_processes_that_open_a_new_file_at_once_all_can(path: Path) -> None:
             process.stdin.write("\n")
             process.stdin.flush()
         versions = {process.communicate()[0] for process in opening}
-        assert versions == {"m013_withdrawn\n"}
+        assert versions == {"m014_guarded\n"}
         with Store.open(file) as store:
-            assert len(migrations.applied(store.db)) == 13
+            assert len(migrations.applied(store.db)) == 14
 
 
 def test_a_file_that_another_process_is_writing_is_waited_for(path: Path) -> None:
@@ -121,7 +121,7 @@ def test_a_file_that_another_process_is_writing_is_waited_for(path: Path) -> Non
         opening.result()
     other.close()
     with Store.open(path, readonly=True) as store:
-        assert store.version() == "m013_withdrawn"
+        assert store.version() == "m014_guarded"
 
 
 def test_a_database_of_a_newer_demur_is_refused_and_left_as_it_is(path: Path) -> None:
@@ -145,18 +145,18 @@ def test_a_database_of_an_older_demur_is_brought_up_to_date_with_what_it_holds(p
     with pytest.raises(StoreError, match="older demur: open it once with a command that writes"):
         Store.open(path, readonly=True)
     with Store.open(path) as store:
-        assert store.version() == "m013_withdrawn"
+        assert store.version() == "m014_guarded"
         assert store.rows("select key from segments") == [{"key": "k"}]
 
 
 LATER_FIELDS = {
     "refusals": {
         "ruling", "turns_elsewhere", "asked", "incident_id", "history", "turn", "accepted_at", "accepted_model",
-        "accepted_version", "accepted_request_id", "accepted_turn", "branch",
+        "accepted_version", "accepted_request_id", "accepted_turn", "branch", "tool_calls",
     },
-    "attempts": {"strategy", "status", "request_id", "message_id", "ms", "why"},
+    "attempts": {"strategy", "status", "request_id", "message_id", "ms", "why", "shown", "tools_held"},
 }  # fmt: skip
-"""What the records got with m005, m006 and m011."""
+"""What the records got with m005, m006, m011 and m014."""
 
 
 def test_a_database_from_before_retries_loses_nothing_and_can_be_told_what_became_of_its_refusals(path: Path) -> None:
@@ -805,7 +805,7 @@ def test_a_sound_store_is_told_to_be_sound(store: Store, path: Path) -> None:
     store.apply([entry(1)])
     report = health(path)
     assert [finding for finding in report.findings if not finding.ok] == []
-    assert report.version == "m013_withdrawn"
+    assert report.version == "m014_guarded"
     assert {finding.name for finding in report.findings} == {
         "database", "writing", "spools", "space", "privacy", "losses",
     }  # fmt: skip

@@ -92,6 +92,14 @@ def test_what_has_no_effect_is_a_warning(config: Path) -> None:
         (f'{RESTATE}restate_key_env = "HOME"\n', "restate_key_env is not used"),
         (f'{RESTATE}restate_upstream = "http://h/v"\nrestate_key_env = "NOT_SET"\n', "is not set: no key is sent"),
         (CHAIN, "retry.enabled is not true"),
+        *(
+            (f"[retry]\nenabled = true\n{name} = 0\n{CHAIN}", f"retry.{name} is 0: nothing is ever asked again")
+            for name in ("max_attempts", "max_per_hour", "hold_s")
+        ),
+        (
+            '[retry]\nenabled = true\n[retry.rephrase]\nenabled = true\nscope_note = "x"\nmax_attempts = 0\n',
+            "retry.rephrase.max_attempts is 0: nothing is ever rephrased",
+        ),
     ],
 )
 def test_what_is_likely_a_slip_is_a_warning(config: Path, text: str, said: str) -> None:

@@ -7,6 +7,8 @@ import click
 
 from proxy.cli import words
 from proxy.cli.layout import fit, folded, width, wrapped
+from proxy.core import tries
+from proxy.core.policy import vendor
 from schemas.labels import REPHRASED, Result, Ruling
 from schemas.records import Attempt, Refusal, Rephrasing
 
@@ -19,14 +21,27 @@ _LEAST = 20
 def facts(refusal: Refusal, attempts: list[Attempt]) -> Iterator[tuple[str, str]]:
     """Titles and sentences: the rule that decided, and the turns that went elsewhere later."""
     if refusal.ruling:
-        said = words.ruling(refusal.ruling, tried=any(attempt.by == "demur" for attempt in attempts))
-        last = next((one.strategy for one in reversed(attempts) if one.outcome == Result.ANSWERED), None)
-        changed = refusal.ruling == Ruling.RECOVERED and last in REPHRASED
-        yield "retry", f"{said}: with its last turn rephrased ({last})" if changed else said
+        yield "retry", _ruling(refusal.ruling, attempts)
+    if refusal.ruling == Ruling.ROUTES and refusal.model and not any(attempt.by == "demur" for attempt in attempts):
+        yield "routes", words.line(vendor(refusal.model, refusal.category))
+    if n := tries.restatements(attempts):
+        yield (
+            "restated",
+            f"{words.count(n, 'further request')} went to the model that restates: in neither the attempts nor the cost",
+        )
     if n := refusal.turns_elsewhere:
         were = "was" if n == 1 else "were"
         model = words.line(refusal.answered_by or "the model that answered")
         yield "later", f"{words.count(n, 'turn')} of the conversation {were} answered by {model} too"
+
+
+def _ruling(name: str, attempts: list[Attempt]) -> str:
+    vain, last = tries.in_vain(attempts), tries.answered(attempts)
+    if name == Ruling.EXHAUSTED and tries.stayed(attempts) and not vain:
+        return "not asked again: the conversation had stayed on a model, and after that one no other was asked"
+    said = words.ruling(name, tried=bool(vain or last))
+    changed = name == Ruling.RECOVERED and last is not None and last.strategy in REPHRASED
+    return f"{said}: with its last turn rephrased ({last.strategy})" if changed and last else said
 
 
 def show(attempts: list[Attempt], room: int) -> None:
@@ -56,9 +71,7 @@ def _facts(attempt: Attempt) -> Iterator[str]:
 
 def _failure(attempt: Attempt) -> str | None:
     """Why it failed, or with which status."""
-    if attempt.outcome in _TOLD:
-        return None
-    return attempt.why or (f"HTTP {attempt.status}" if attempt.status else None)
+    return None if attempt.outcome in _TOLD else tries.reason(attempt)
 
 
 def show_rephrasings(rephrasings: list[Rephrasing], room: int, *, with_content: bool) -> None:

@@ -8,20 +8,23 @@ import re
 import stat
 import sys
 from collections.abc import Callable, Iterable, Iterator
+from functools import cache
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
 from proxy import __version__
+from proxy.cli import inforce
 from proxy.cli.check import Check, fail, ok, warn
 from proxy.cli.reaching import answers, leads_to, proxy_of, reach
 from proxy.cli.surroundings import authority, claude, environment, transcripts
 from proxy.cli.words import count, line, size, url, without_secrets
 from proxy.database import files
+from proxy.fallbacks import told
 from proxy.settings import InForce, SettingsError, address, load
-from proxy.upkeep import Finding, health
+from proxy.upkeep import Finding, Health, health
 from proxy.upstream import UntrustedError, Upstream, UpstreamError, is_loopback
-from schemas.settings import Retry, Settings
+from schemas.settings import Settings
 
 PACKAGES = ("mitmproxy", "aiohttp", "httptools", "uvloop")
 OLDEST_MITMPROXY = (12, 2)
@@ -39,8 +42,9 @@ def checks(db: str | None, config: str | None, *, offline: bool) -> Iterator[Che
     else:
         yield from _looked_at("config", lambda: _config(in_force))
         yield from _looked_at("settings", lambda: _settings(in_force))
-        yield from _looked_at("retry", lambda: _retry(in_force.settings.retry))
-        yield from _looked_at("database", lambda: _store(in_force.db))
+        store = cache(lambda: health(in_force.db))
+        yield from _looked_at("retry", lambda: inforce.checks(in_force, _since(store)))
+        yield from _looked_at("database", lambda: _store(in_force.db, store()))
         yield from _looked_at("upstream", lambda: _upstream(in_force.settings, offline=offline))
         yield from _looked_at("gateway", lambda: _gateway(in_force.settings))
     yield from _looked_at("transcripts", transcripts)
@@ -61,6 +65,14 @@ def _looked_at(name: str, look: Callable[[], Iterable[Check]]) -> list[Check]:
 
 def _public(check: Check) -> Check:
     return check._replace(found=line(without_secrets(check.found)), todo=line(without_secrets(check.todo)))
+
+
+def _since(store: Callable[[], Health]) -> int | None:
+    """What cannot be looked at is a finding of its own."""
+    try:
+        return store().since
+    except OSError:
+        return None
 
 
 def _versions() -> Iterator[Check]:
@@ -125,7 +137,7 @@ def _value(settings: Settings, name: str) -> str:
     if name in _URLS:
         return url(str(value))
     if name == "retry.fallback":
-        return ", ".join(str(entry["model"]) for entry in value)
+        return ", ".join(map(told, value))
     return (
         ", ".join(value)
         if isinstance(value, list | dict)
@@ -136,26 +148,6 @@ def _value(settings: Settings, name: str) -> str:
 
 
 _URLS = {"upstream", "upstream_proxy", "retry.rephrase.restate_upstream"}
-
-
-def _retry(retry: Retry) -> Iterator[Check]:
-    """In one line what is in force."""
-    guarded = retry.enabled if retry.tool_guard is None else retry.tool_guard
-    guard = f"tool guard {'on' if guarded else 'off'}"
-    if not retry.enabled:
-        yield ok("retry", f"off: nothing is asked again; {guard}")
-        return
-    chain = ", then ".join(str(entry["model"]) for entry in retry.fallback) or "no fallback"
-    rephrase = f"rephrasing by {retry.rephrase.strategy}" if retry.rephrase.enabled else ""
-    facts = (chain, rephrase, f"wire {retry.wire}", _sticky(retry), guard, f"routes {retry.routes}")
-    yield ok("retry", f"on: {'; '.join(fact for fact in facts if fact)}")
-
-
-def _sticky(retry: Retry) -> str:
-    from proxy.core.plan import STICKY_MIN
-
-    minutes = STICKY_MIN if retry.sticky is True else int(retry.sticky)
-    return f"sticky for {count(minutes, 'minute')}" if minutes and retry.fallback else "not sticky"
 
 
 def _deny(entries: list[str]) -> Iterator[Check]:
@@ -176,8 +168,7 @@ def _deny(entries: list[str]) -> Iterator[Check]:
 _MEANT = re.compile(r"[\\\[+*?]")
 
 
-def _store(path: Path) -> Iterator[Check]:
-    report = health(path)
+def _store(path: Path, report: Health) -> Iterator[Check]:
     folder = Path(os.path.realpath(path)).parent
     for finding in report.findings:
         if finding.name == "privacy" and _others_write_to(folder):

@@ -2,22 +2,33 @@
 
 The rules are those of ``proxy.core.policy``, with the settings that are in force now. What they look at in the request comes from its record,
 and from its body where that was stored; without it some rules cannot be told. The record has no path: that it was a plain Messages request is
-taken from the shape of its body, which names the model there and only there.
+taken from the shape of its body, which names the model there and only there. What the course of the exchange was against is no rule; as far as
+it is on record it is told beside them. Where the conversation had stayed on another model, the one that was asked for would be the first.
 """
 
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import click
 
-from proxy.cli.options import Failed, columns, config_option, db_option, json_option, meant, one_line_errors, warn
+from proxy.cli.options import (
+    Failed,
+    Misused,
+    columns,
+    config_option,
+    db_option,
+    json_option,
+    meant,
+    one_line_errors,
+    warn,
+)
 from schemas.labels import Ruling
 
 if TYPE_CHECKING:
     from proxy.core.policy import Asked, Declined
     from proxy.store import Store
-    from schemas.records import Refusal
+    from schemas.records import Attempt, Refusal
     from schemas.settings import Rephrase, Retry
 
 IN_A_PIPE = 100
@@ -26,6 +37,9 @@ HOUR_S = 3600
 _IN_THE_BODY = {"surface", "unreadable", "fallbacks", "thread", "credit_token"}
 """Rules that only the body tells."""
 _COURSE = "What only shows while an answer comes is not among the rules: output that was sent, time that passed, models that failed."
+_SETTINGS = "These are the settings as they are now. A demur that runs uses those with which it began: start it again after a change."
+_FOR_ROUTES = frozenset({Ruling.CATEGORY, Ruling.ROUTES})
+"""Rules that say nothing of the model that was asked for."""
 
 
 class Rule(NamedTuple):
@@ -40,6 +54,7 @@ class Explained(NamedTuple):
     """What was decided at the time, and what would be now."""
 
     refusal: "Refusal"
+    attempts: "Sequence[Attempt]"
     rules: list[Rule]
     models: list[str]
     """That would be asked, in order."""
@@ -47,12 +62,17 @@ class Explained(NamedTuple):
     """The strategy of the attempt after them."""
     most: int
     """Attempts."""
+    course: str | None
+    """What stood against it besides the rules, in a sentence without its full stop."""
 
     @property
     def against(self) -> Rule | None:
         """The first rule that does not hold; that of rephrasing forbids nothing where there is a chain."""
-        spared = Ruling.UNREPHRASED if self.models else None
-        return next((rule for rule in self.rules if rule.holds is False and rule.rule != spared), None)
+        from proxy.core import tries
+
+        spared = {Ruling.UNREPHRASED} if self.models else set()
+        spared |= _FOR_ROUTES if tries.stayed(self.attempts) else set()
+        return next((rule for rule in self.rules if rule.holds is False and rule.rule not in spared), None)
 
     @property
     def asked_again(self) -> bool | None:
@@ -81,48 +101,59 @@ class Explained(NamedTuple):
         if untold:
             return f"cannot be told: {words.count(untold, 'rule')} would need the request, which is not stored"
         order = ", then ".join([*self.models, *([f"rephrased ({self.rephrasing})"] if self.rephrasing else [])])
-        return f"asked again: {order}; {words.count(self.most, 'attempt')} at most"
+        allowed = f"by these rules asked again: {order}; {words.count(self.most, 'attempt')} at most"
+        return f"{allowed}. But {self.course}" if self.course else allowed
 
 
 @click.command()
-@click.option("--explain", "name", metavar="ID", required=True, help="The refusal, as `demur show` takes it.")
+@click.argument("name", metavar="[ID]", required=False)
+@click.option("--explain", "explained", metavar="ID", help="The same as ID alone.")
 @json_option
 @db_option
 @config_option
 @one_line_errors
-def retry(name: str, as_json: bool, db: str | None, config: str | None) -> None:
-    """Tell which rule allows or forbids that a declined request is asked again.
+def retry(name: str | None, explained: str | None, as_json: bool, db: str | None, config: str | None) -> None:
+    """Tell which rule allows or forbids that a declined request is asked again; without an ID, what that is, and whether it is on.
 
-    First what was decided at the time, and what would be now, with the settings in force; then every rule in its order. Nothing is sent.
+    Of a refusal: first what was decided at the time, and what would be now, with the settings in force; then every rule in its order. Nothing
+    is sent.
 
     \b
-    Example: demur retry --explain last
+    Example: demur retry
+             demur retry last
              demur retry --explain 01JD0000 --json | jq .now
     """
-    from proxy.cli import words
+    from proxy.cli import keeping, words
     from proxy.cli.database import reading
     from proxy.cli.nothing import nothing
     from proxy.settings import load
 
-    name = meant(name)
+    if name is not None and explained is not None:
+        raise Misused("two refusals at once: say one ID")
+    given = explained if name is None else name
+    name = None if given is None else meant(given)
     in_force = load(config, {"db": db})
     for warning in in_force.warnings:
         warn(warning)
+    if name is None:
+        click.echo(words.as_json(keeping.record(in_force)) if as_json else keeping.text(in_force, columns(IN_A_PIPE)))
+        return
     with reading(in_force.db) as store:
         if store is None:
             raise Failed(nothing(in_force.db))
-        explained = explain(store, store.find(name), in_force.settings.retry)
+        found = explain(store, store.find(name), in_force.settings.retry)
     if as_json:
-        click.echo(words.as_json(_record(explained)))
+        click.echo(words.as_json(_record(found)))
     else:
-        _print(explained)
+        _print(found)
 
 
 def explain(store: "Store", refusal: "Refusal", retry: "Retry") -> Explained:
     """The rules for a stored refusal, with these settings."""
-    from proxy.core.policy import arming, asking, chain, rephrases
+    from proxy.cli.course import forbade
+    from proxy.core.policy import arming, asking, rephrases
 
-    body = _body(store, refusal)
+    body, attempts = _body(store, refusal), store.attempts(refusal.id)
     asked = _asked(refusal, body)
     primary = asked.who.model or refusal.model
     checks = [*arming(retry, asked), *asking(retry, primary, _declined(store, refusal))]
@@ -132,12 +163,32 @@ def explain(store: "Store", refusal: "Refusal", retry: "Retry") -> Explained:
         else Rule(str(check.ruling), check.holds, check.why)
         for check in checks
     ]
-    models = [str(retry.fallback[n]["model"]) for n in chain(retry, primary, refusal.category)]
+    models = _models(retry, refusal, primary if body is not None else None, attempts)
     rephrasing = None
     if rephrases(retry, primary, refusal.category) and retry.rephrase.max_attempts:
         rules.append(_rephrasing(retry.rephrase, asked, body))
         rephrasing = retry.rephrase.strategy if rules[-1].holds is not False else None
-    return Explained(refusal, rules, models, rephrasing, retry.max_attempts)
+    course = forbade(refusal, attempts, retry)
+    return Explained(refusal, attempts, rules, models, rephrasing, retry.max_attempts, course)
+
+
+def _models(retry: "Retry", refusal: "Refusal", asked: str | None, attempts: "Sequence[Attempt]") -> list[str]:
+    """That would be asked, in order. ``asked``: by the client, where that is known."""
+    from proxy.core import tries
+    from proxy.core.policy import chain
+    from schemas.models import family
+
+    models = [str(retry.fallback[n]["model"]) for n in chain(retry, asked or refusal.model, refusal.category)]
+    if not tries.stayed(attempts):
+        return models
+    if asked is None:
+        return ["the model that was asked for"]
+    listed = _name(refusal.category) in retry.categories
+    return [asked, *(model for model in models if listed and family(model) != family(refusal.model or ""))]
+
+
+def _name(category: str | None) -> str:
+    return "none" if category is None else category
 
 
 def _rephrasing(settings: "Rephrase", asked: "Asked", body: bytes | None) -> Rule:
@@ -211,24 +262,27 @@ def _record(explained: Explained) -> dict[str, Any]:
             "said": explained.now(),
             "models": explained.models,
             "rephrasing": explained.rephrasing,
+            "course": explained.course,
         },
         "rules": [rule._asdict() for rule in explained.rules],
     }
 
 
 def _print(explained: Explained) -> None:
-    from proxy.cli import words
+    from proxy.cli import course, words
     from proxy.cli.layout import wrapped
 
     room = columns(IN_A_PIPE)
-    click.echo(wrapped(words.sentence(explained.refusal), room) + "\n")
+    click.echo(wrapped(course.sentence(explained.refusal, explained.attempts), room) + "\n")
     for title, sentence in (("then", explained.then()), ("now", explained.now())):
         click.echo(click.style(f"{title:<6}", bold=True) + wrapped(words.line(sentence), room, 6))
     click.echo()
     for line in _lines(explained.rules, room):
         click.echo(line)
+    click.echo()
     if explained.asked_again is not False:
-        click.echo("\n" + wrapped(_COURSE, room))
+        click.echo(wrapped(_COURSE, room))
+    click.echo(wrapped(_SETTINGS, room))
 
 
 def _lines(rules: list[Rule], room: int) -> Iterator[str]:

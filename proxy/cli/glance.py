@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
-from proxy.cli import annotations, words
+from proxy.cli import annotations, course, words
 from proxy.cli import candidates as new
 from proxy.cli.layout import fit, folded, wrapped
 
@@ -21,7 +21,7 @@ def facts(store: "Store", refusal: "Refusal") -> Iterator[tuple[str, str]]:
     when = words.STAGES[refusal.stage] if refusal.stage else ""
     waited = f"{refusal.ms_to_refusal:,} ms" if refusal.ms_to_refusal is not None else ""
     yield "category", ", ".join(fact for fact in (words.category(refusal), when, waited) if fact)
-    yield "model", f"{words.line(refusal.model or 'unknown')}, {words.outcome(refusal)}"
+    yield "model", f"{words.line(refusal.model or 'unknown')}, {course.outcome(refusal)}"
     turn = f", turn {refusal.turn}" if refusal.turn else ""
     project = f", project {words.line(refusal.project)}" if refusal.project else ""
     yield "asked by", f"{words.ROLES[refusal.role]}{turn}{project}"

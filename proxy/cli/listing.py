@@ -15,7 +15,7 @@ from proxy.cli.options import (
     one_line_errors,
     since_option,
 )
-from schemas.labels import Kind
+from schemas.labels import REPHRASED, Kind
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -111,7 +111,12 @@ def _print(store: "Store", shown: "list[Incident]", total: int) -> None:
 
     short = store.short_ids(incident.told.id for incident in shown)
     several = any(len(incident.refusals) > 1 for incident in shown)
-    table.show([_row(incident, short[incident.told.id], several=several) for incident in shown], _look())
+    rephrased = _rephrased(store, [incident.refusals[-1].id for incident in shown])
+    rows = [
+        _row(incident, short[incident.told.id], several=several, rephrased=incident.refusals[-1].id in rephrased)
+        for incident in shown
+    ]
+    table.show(rows, _look())
     if more := total - len(shown):
         click.secho(f"{more:,} more: --limit {total} shows all", dim=True)
     refusals = [one for incident in shown for one in incident.refusals]
@@ -120,6 +125,17 @@ def _print(store: "Store", shown: "list[Incident]", total: int) -> None:
     same = store.of_sessions({one.session_id for one in refusals if one.session_id})
     for loop in loops(same, {one.id for one in refusals}):
         click.secho(wrapped(sentence(loop), columns(table.UNLIMITED)), fg="yellow")
+
+
+def _rephrased(store: "Store", ids: list[str]) -> set[str]:
+    """Those of some refusals whose answer came after a rephrasing."""
+    from json import dumps
+
+    sql = """
+        select refusal_id from attempts where outcome = 'answered' and refusal_id in (select value from json_each(?))
+            and strategy in (select value from json_each(?))
+    """
+    return {row["refusal_id"] for row in store.rows(sql, [dumps(ids), dumps(sorted(REPHRASED))])}
 
 
 def _reported(store: "Store", ids: list[str]) -> str:
@@ -149,8 +165,8 @@ def _look() -> "Look":
     )
 
 
-def _row(incident: "Incident", short: str, *, several: bool) -> "Row":
-    from proxy.cli import words
+def _row(incident: "Incident", short: str, *, several: bool, rephrased: bool) -> "Row":
+    from proxy.cli import course, words
 
     refusal, last = incident.told, incident.refusals[-1]
     at, year = words.local(last.at), datetime.now().astimezone().year
@@ -164,7 +180,7 @@ def _row(incident: "Incident", short: str, *, several: bool) -> "Row":
         "model": (model := words.line(refusal.model or "-"), model.removeprefix("claude-")),
         "category": (category := words.category(refusal), category),
         "stage": (stage, stage.removesuffix(" output").removesuffix("-stream")),
-        "outcome": (outcome := words.outcome(refusal), _briefly(outcome)),
+        "outcome": (outcome := course.outcome(refusal, rephrased=rephrased), _briefly(outcome)),
         "project": (project := words.line(refusal.project or "-"), project),
         "request id": (request_id := words.line(last.request_id or "-"), request_id),
         "verdict": (verdict := words.VERDICTS[refusal.verdict], verdict),

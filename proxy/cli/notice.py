@@ -11,6 +11,7 @@ from threading import Lock
 
 import click
 
+from proxy.cli.words import STAGES, line
 from schemas.labels import REPHRASED, Kind, Outcome
 from schemas.models import family
 from schemas.records import Pin, Refusal, Update
@@ -24,7 +25,7 @@ _ASKED = {
 def in_words(refusal: Refusal) -> str:
     """``cyber, before output, claude-opus-5, req_…``: the facts in a line, no text of anybody's."""
     what = (refusal.category or "no category") if refusal.kind == Kind.REFUSAL else refusal.kind.replace("_", " ")
-    stage = refusal.stage.replace("_", " ") if refusal.stage else None
+    stage = STAGES[refusal.stage] if refusal.stage else None
     return ", ".join(fact for fact in (what, stage, refusal.model, refusal.request_id) if fact)
 
 
@@ -110,8 +111,6 @@ class Notice:
 
 
 def _print(what: str) -> None:
-    from proxy.cli.words import line
-
     click.echo(f"demur: {line(what)}", err=True)
 
 

@@ -139,14 +139,14 @@ def _texts(store: "Store", refusal_id: str) -> dict[str, bytes | None]:
 
 def _print(store: "Store", found: "Dossier", *, with_content: bool, full: bool) -> None:
     from proxy.cli import attempts as tried
-    from proxy.cli import candidates, evidence, judgement, words
+    from proxy.cli import candidates, course, evidence, judgement, words
     from proxy.cli.annotations import advice_lines, link_lines
     from proxy.cli.layout import wrapped
 
     room, refusal = columns(IN_A_PIPE), found.refusal
     (short,) = store.short_ids([refusal.id]).values()
     click.echo(click.style(short, bold=True, fg="cyan") + click.style(refusal.id[len(short) :], dim=True))
-    click.echo(wrapped(words.sentence(refusal), room) + "\n")
+    click.echo(wrapped(course.sentence(refusal, found.attempts), room) + "\n")
     facts = [*_facts(store, found, with_content=with_content), *(_headers(refusal) if full else ())]
     for title, fact in facts:
         click.echo(click.style(f"{title:<{MARGIN}}", dim=True) + wrapped(fact, room, MARGIN))
@@ -177,7 +177,7 @@ def _section(title: str, lines: list[str]) -> None:
 
 def _facts(store: "Store", found: "Dossier", *, with_content: bool) -> Iterator[tuple[str, str]]:
     """Title and fact; what is not known is left out."""
-    from proxy.cli import annotations, candidates, hearsay, words
+    from proxy.cli import annotations, candidates, course, hearsay, words
     from proxy.cli import attempts as tried
 
     refusal = found.refusal
@@ -186,8 +186,12 @@ def _facts(store: "Store", found: "Dossier", *, with_content: bool) -> Iterator[
     if refusal.stage or refusal.ms_to_refusal is not None:
         yield "stage", _stage(refusal)
     yield "model", words.line(refusal.model or "unknown")
-    yield "outcome", words.OUTCOMES[refusal.outcome] + words.bracketed(refusal.answered_by)
+    if called := course.tool_calls(refusal, found.attempts):
+        yield "tools", called
+    yield "outcome", course.ended(refusal, found.attempts)
     yield from tried.facts(refusal, found.attempts)
+    if found.pin and found.pin.refusal_id == refusal.id:
+        yield "stays", course.stays(found.pin)
     if used := annotations.cost_sentence(found.cost):
         yield "cost", used
     if told := _incident_sentence(store, found):

@@ -1,11 +1,19 @@
 """``demur up``: the gateway, until it is interrupted."""
 
 import asyncio
+import sys
+from contextlib import suppress
+from pathlib import Path
 
 import click
 
-from proxy.cli.options import config_option, db_option, one_line_errors
+from proxy.cli.inforce import stance
+from proxy.cli.notice import Notice
+from proxy.cli.options import config_option, db_option, one_line_errors, warn
 from proxy.settings import InForce, load
+
+TOLD = frozenset({"refusal.seen", "refusal.ended", "turn.answered_elsewhere", "settings.changed"})
+"""Log events of which a person at a terminal is told in plain lines instead."""
 
 
 @click.command()
@@ -25,33 +33,43 @@ def up(listen: str | None, upstream: str | None, db: str | None, config: str | N
     from proxy import logs
     from proxy.cli.serving import run_loop
 
-    logs.configure()
+    logs.configure(told=TOLD)
     in_force = load(config, {"listen": listen, "upstream": upstream, "db": db})
     for warning in in_force.warnings:
-        click.echo(f"demur: {warning}", err=True)
-    run_loop(_serve(in_force))
+        warn(warning)
+    run_loop(_serve(in_force, Notice(at_once=True, db=db) if sys.stderr.isatty() else None))
 
 
-async def _serve(in_force: InForce) -> None:
+async def _serve(in_force: InForce, notice: Notice | None) -> None:
     from proxy.cli.serving import on_signal, serving
 
     stop = asyncio.Event()
-    async with serving(in_force) as (gateway, url):
+    told = serving(in_force, tell=notice.tell, follow=notice.follow, changed=_changed) if notice else serving(in_force)
+    async with told as (gateway, url):
 
         def end() -> None:
             if stop.is_set():
                 gateway.hurry()
-            elif open_answers := sum(front.busy for front in gateway.fronts):
-                click.echo(f"demur waits for open answers: {open_answers}; once more to stop at once", err=True)
+                return
             stop.set()
+            if open_answers := sum(front.busy for front in gateway.fronts):
+                click.echo(f"demur waits for open answers: {open_answers}; once more to stop at once", err=True)
 
         on_signal(end, "SIGTERM", "SIGINT")
         if fault := await asyncio.to_thread(_fault, in_force):
             click.echo(f"demur: {fault}; requests pass all the same, and `demur doctor` says more", err=True)
         click.echo(
-            f"demur is ready: ANTHROPIC_BASE_URL={url}  (upstream {in_force.settings.upstream}, database {in_force.db})"
+            f"demur is ready: ANTHROPIC_BASE_URL={url}  (upstream {in_force.settings.upstream}, database {in_force.db}, "
+            f"{stance(in_force.settings.retry)})"
         )
         await stop.wait()
+    if notice:
+        with suppress(OSError):  # the terminal may be gone
+            notice.close()
+
+
+def _changed(config: Path) -> None:
+    warn(f"{config} was changed: start demur again to use it")
 
 
 def _fault(in_force: InForce) -> str | None:

@@ -38,6 +38,7 @@ class _Seen(_Line, tag="refusal.seen"):
     category: str | None = None
     stage: str | None = None
     model: str | None = None
+    answered_by: str | None = None
     request_id: str | None = None
     candidate: str | None = None
 

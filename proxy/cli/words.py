@@ -66,11 +66,12 @@ RULINGS = {
     Ruling.STORE: f"{_NOT}what persons judged could not be read",
     Ruling.MAX_PER_HOUR: f"{_NOT}the session had had its further attempts for the hour (retry.max_per_hour)",
     Ruling.MAX_ATTEMPTS: f"{_NOT}the request had had its further attempts (retry.max_attempts)",
-    Ruling.ROUTES: f"{_NOT}retry.routes permits no model of the chain for this model and category; 'any' is your own word",
+    Ruling.ROUTES: f'{_NOT}retry.routes lets no model of the chain take over for this model and category; set retry.routes = "any" to ask'
+    " every other model of the chain all the same: that is then your decision",
     Ruling.UNFIT: f"{_NOT}no model of the chain can take this request",
     Ruling.UNREPHRASED: f"{_NOT}it could not be rephrased, or what came of that did not pass (the attempts, or `demur retry --explain`, say why)",
-    Ruling.TOOL: f"{_NOT}a tool call had begun on the client's side",
-    Ruling.MID_STREAM: f"{_NOT}output had been sent, and no other answer could safely follow it",
+    Ruling.TOOL: f"{_NOT}output with a tool call had been sent, and nothing may follow that",
+    Ruling.MID_STREAM: f"{_NOT}output had been sent, and no other answer could safely follow it (retry.mid_stream)",
     Ruling.HOLD: f"{_NOT}the response had been held back for as long as allowed (retry.hold_s)",
     Ruling.LEFT: f"{_NOT}the client had left",
     Ruling.FAILED: f"{_NOT}demur itself failed, and passed the refusal on",
@@ -169,55 +170,6 @@ def category(refusal: Refusal) -> str:
     if refusal.kind != Kind.REFUSAL:
         return str(refusal.kind)
     return line(refusal.category) if refusal.category else "none"
-
-
-def sentence(refusal: Refusal) -> str:
-    """What happened, for a person who has never heard of stop reasons."""
-    return f"{_what(refusal)} {_ending(refusal)}"
-
-
-def _what(refusal: Refusal) -> str:
-    model = line(refusal.model or "a model that is not known")
-    match refusal.kind:
-        case Kind.REFUSAL:
-            when = {
-                Stage.BEFORE_OUTPUT: " before any output",
-                Stage.MID_STREAM: " in the middle of the answer",
-                None: "",
-            }
-            return f"{_who_declined(refusal)} a request to {model}{when[refusal.stage]}."
-        case Kind.POLICY_ERROR:
-            return f"The API answered a request to {model} with an error that names a usage policy."
-        case Kind.OUTPUT_FILTER:
-            return f'The API\'s output filter stopped an answer of {model} (HTTP 400, "output blocked"): another mechanism than a refusal.'
-        case Kind.SOFT_REFUSAL:
-            return f"{model} declined a request in its own words."
-        case Kind.UNCLASSIFIED:
-            return f"An answer of {model} looks like a refusal and fits no rule: look at it yourself."
-
-
-def _who_declined(refusal: Refusal) -> str:
-    """Without a category it is not known whether it was a safeguard or the model."""
-    if refusal.category:
-        return "The API's safeguards declined"
-    return "The API declined" + " (stop_reason: refusal)" * refusal.evidence.endswith("stop_reason")
-
-
-def _ending(refusal: Refusal) -> str:
-    other = line(refusal.answered_by or "another model")
-    return {
-        Outcome.REFUSED: "It ended there.",
-        Outcome.RECOVERED_BY_DEMUR: f"demur then asked {other}, which answered.",
-        Outcome.RECOVERED_BY_API: f"The API itself then asked {other}, which answered.",
-        Outcome.RECOVERED_BY_CLIENT: f"The client then asked {other}, which answered.",
-        Outcome.UNKNOWN: "How it ended is not known.",
-    }[refusal.outcome]
-
-
-def outcome(refusal: Refusal) -> str:
-    """``recovered by demur (claude-opus-4-8) +3 turns``: how it ended, by which model, and what went there later."""
-    later = f" +{count(refusal.turns_elsewhere, 'turn')}" if refusal.turns_elsewhere else ""
-    return OUTCOMES[refusal.outcome] + bracketed(refusal.answered_by) + later
 
 
 def ruling(name: str, *, tried: bool = False) -> str:

@@ -12,7 +12,7 @@ from msgspec import Struct, field
 
 from schemas.labels import History, Kind, Label, Outcome, Role, Verdict
 from schemas.models import family
-from schemas.records import Annotation
+from schemas.records import Annotation, Attempt, Pin
 
 RESERVED = frozenset({"general_harms", "bio", "reasoning_extraction"})
 """Categories for which no step onward is named."""
@@ -56,14 +56,24 @@ class Facts(Struct, kw_only=True):
     answered_by: str | None = None
     strategy: str | None = None
     """Of the attempt that was answered, as in ``Attempt``."""
+    shown: bool | None = None
+    """Whether the client had been sent any of what was declined; None where that is not on record."""
+    ruling: str | None = None
+    """As in ``Refusal``."""
+    tried: list[Attempt] = field(default_factory=list)
+    """Whom demur asked after the refusal, in vain."""
+    pin: Pin | None = None
+    """Where the conversation stays just now."""
     history: str | None = None
     turn: int | None = None
     accepted_turn: int | None = None
     accepted_model: str | None = None
+    compacted: bool = False
+    """Whether it begins with a summary: then the numbers of its turns are not those that a person would count."""
     refusals_in_incident: int = 1
     """Refusals of its incident up to now, itself included, in whichever session."""
     refusals_in_session: int = 1
-    """Those among them of its own session, agent and role."""
+    """Those among them of its own session, agent and role that nobody answered."""
     new_labels: frozenset[str] = frozenset()
     """Of all candidates."""
     first_label: str | None = None

@@ -107,7 +107,13 @@ class Graft:
             return self._content(kind, found)
         reason = table(found.get("delta")).get("stop_reason") if kind == "message_delta" else None
         if reason == "refusal":
-            self.refused = Refused(event=found, start=self._start, blocks=content(self._seen), shown=self._shown)
+            self.refused = Refused(
+                event=found,
+                start=self._start,
+                blocks=content(self._seen),
+                shown=self._shown,
+                held=self._wire.held(self._ends),
+            )
             return b""
         if reason is not None:
             return self._finish() + self._first() + frame.raw

@@ -4,6 +4,7 @@ from msgspec.structs import replace
 
 from proxy.core.answer import Answer
 from proxy.core.exchange import Exchange, Maker
+from proxy.core.splice import Refused
 from proxy.core.stamps import stamp
 from schemas.labels import Outcome, Result, Ruling, Strategy
 from schemas.records import Attempt, Entry, Pin, Rephrasing, Update
@@ -24,8 +25,10 @@ class Ledger:
         """An attempt was sent; ``strategy`` is None for the client's own."""
         self._model, self._strategy, self._at = model, strategy, self._exchange.now()
 
-    def ended(self, answer: Answer | None, result: Result, why: str | None = None) -> None:
-        """It came to an end; ``why`` in a few words of ours."""
+    def ended(
+        self, answer: Answer | None, result: Result, why: str | None = None, refused: Refused | None = None
+    ) -> None:
+        """It came to an end; ``why`` in a few words of ours; ``refused``: what a declined one left behind."""
         message, usage = (answer.message, answer.message.usage) if answer else (None, None)
         self._attempts.append(
             Attempt(
@@ -42,6 +45,8 @@ class Ledger:
                 message_id=message.id if message else None,
                 ms=int((self._exchange.now() - self._at) * 1000),
                 why=why,
+                shown=refused.shown if refused else None,
+                tools_held=refused.held if refused else None,
             )
         )
 

@@ -149,6 +149,7 @@ class Marked:
                 shown=self._opened,
                 handed_from=self._handed,
                 silent=self._silent,
+                held=self._wire.held(self._ends),
             )
             return b""
         return self._open() + self._finished() + self._last(found)

@@ -19,6 +19,8 @@ class Events:
     def __init__(self) -> None:
         self.message = Message()
         self.decided = False
+        self._calls: set[int] = set()
+        """Indices of the tool calls that have not ended."""
 
     def take(self, data: bytes, name: str = "") -> None:
         """One event: its JSON, and its SSE name."""
@@ -27,7 +29,9 @@ class Events:
         if kind == "message_start":
             self._start(table(event.get("message")))
         elif kind == "content_block_start":
-            self._block(table(event.get("content_block")))
+            self._block(event.get("index"), table(event.get("content_block")))
+        elif kind == "content_block_stop":
+            self._stop(event.get("index"))
         elif kind == "content_block_delta" and not self.message.blocks:
             self.message.blocks = 1
         elif kind == "message_delta":
@@ -41,11 +45,18 @@ class Events:
         self.message.model = text(message.get("model"))
         _add_usage(self.message, message.get("usage"))
 
-    def _block(self, block: dict[str, Any]) -> None:
+    def _block(self, index: object, block: dict[str, Any]) -> None:
+        if block.get("type") == "tool_use" and isinstance(index, int):
+            self._calls.add(index)
         if block.get("type") == "fallback":
             self.message.seams.append(_seam(block, self.message.blocks))
         else:
             self.message.blocks += 1
+
+    def _stop(self, index: object) -> None:
+        if isinstance(index, int) and index in self._calls:
+            self._calls.discard(index)
+            self.message.calls += 1
 
     def _delta(self, event: dict[str, Any]) -> None:
         delta = table(event.get("delta"))
@@ -103,6 +114,7 @@ def _read(body: dict[str, Any], where: str) -> Message:
             message.seams.append(_seam(block, message.blocks))
         else:
             message.blocks += 1
+            message.calls += table(block).get("type") == "tool_use"
     _read_details(message, body)
     _add_usage(message, body.get("usage"))
     return message

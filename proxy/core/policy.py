@@ -20,7 +20,7 @@ from proxy.core.headers import Headers, tokens
 from proxy.core.message import parse
 from proxy.core.surface import Surface, surface
 from schemas.labels import Kind, Outcome, Ruling
-from schemas.models import family, permitted
+from schemas.models import family, is_same, permitted
 from schemas.settings import Retry
 
 NEVER = "reasoning_extraction"
@@ -128,29 +128,40 @@ def asking(retry: Retry, primary: str | None, declined: Declined) -> Iterator[Ch
     why = f'retry.routes is "{retry.routes}": {"a" if entries else "no"} model of the chain is permitted'
     if retry.rephrase.enabled and not entries:
         why += ", but a rephrased attempt is" if rephrased else ", and retry.rephrase.model is not"
+    if retry.fallback and not entries:
+        why += f"; {_lacking(retry, primary, declined.category)}"
     yield Check(Ruling.ROUTES, bool(entries) or rephrased, why)
 
 
 def chain(retry: Retry, primary: str | None, category: str | None) -> list[int]:
-    """Which entries of ``retry.fallback`` may take over from ``primary`` after a refusal of ``category``, in order."""
-    entries = list(range(len(retry.fallback)))
+    """Which entries of ``retry.fallback`` may take over from ``primary`` after a refusal of ``category``, in order.
+
+    Never the model that declined, under whatever of its names.
+    """
     if category == NEVER:
         return []
-    if retry.routes == "any":
-        return entries
+    models = enumerate(str(entry["model"]) for entry in retry.fallback)
+    others = [(n, model) for n, model in models if not is_same(model, primary or "")]
+    targets = permitted(primary or "", category)
+    if retry.routes == "any" or (targets is None and category in UNKNOWN_PRIMARY):
+        return [n for n, _ in others]
+    return [n for n, model in others if family(model) in (targets or ())]
+
+
+def vendor(primary: str | None, category: str | None) -> str:
+    """Which models Anthropic's table permits for a refusal of ``category`` by ``primary``, in a clause."""
     targets = permitted(primary or "", category)
     if targets is None:
-        others = [n for n in entries if family(str(retry.fallback[n]["model"])) != family(primary or "")]
-        return others if category in UNKNOWN_PRIMARY else []
-    return [n for n in entries if family(str(retry.fallback[n]["model"])) in targets]
+        return f"Anthropic's table does not have {primary or 'a request without a model'}"
+    return f"Anthropic's table permits {' or '.join(sorted(targets)) or 'none'} here"
 
 
 def rephrases(retry: Retry, primary: str | None, category: str | None) -> bool:
     """Whether a rephrased attempt may be made: it is on, and its model is the one that declined, or one that may take over from it."""
-    model = family(retry.rephrase.model or primary or "")
-    own = model == family(primary or "")
+    model = retry.rephrase.model or primary or ""
+    own = is_same(model, primary or "")
     return retry.rephrase.enabled and (
-        retry.routes == "any" or own or model in (permitted(primary or "", category) or ())
+        retry.routes == "any" or own or family(model) in (permitted(primary or "", category) or ())
     )
 
 
@@ -160,6 +171,18 @@ def first_against(checks: Iterable[Check]) -> Check | None:
 
 
 _TOP = msgspec.json.Decoder(dict[str, Raw])
+
+
+def _lacking(retry: Retry, primary: str | None, category: str | None) -> str:
+    """Why no model of a chain is permitted."""
+    if retry.routes == "any":
+        return "the chain has no model but the one that declined"
+    known = permitted(primary or "", category)
+    if known is not None:
+        return vendor(primary, category) + (", which is not in the chain" if known else "")
+    if category in UNKNOWN_PRIMARY:
+        return f"{vendor(primary, category)}, and the chain has no other model"
+    return f"{vendor(primary, category)}, and then only cyber and none are asked again"
 
 
 def _without(ruling: Ruling, name: str, has: frozenset[str]) -> Check:

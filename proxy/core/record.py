@@ -117,6 +117,7 @@ class Record(NamedTuple):
             replacements=parts.replacements if parts else 0,
             headers=kept_headers(self.headers, self.redactor),
             ruling=self.ruling,
+            tool_calls=message.calls if verdict.outcome == Outcome.REFUSED else None,
         )
 
     def _request_id_of(self, message: Message) -> str | None:

@@ -204,7 +204,7 @@ class Armed:
             yield from self._passage.drain(leg)
         if leg is self._first:
             yield from self._watched.finish(whole=not isinstance(leg.ending, Failed))
-        self._ledger.ended(leg.answer or self._exchange.answer, Result.REFUSED)
+        self._ledger.ended(leg.answer or self._exchange.answer, Result.REFUSED, refused=refused)
         if self._passage.responded:
             self._passage.until = self._plan.clock() + self._plan.retry.hold_s
         if self._own is not None:

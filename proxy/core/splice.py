@@ -13,7 +13,7 @@ The official shape is that of the server-side ``fallbacks`` (Anthropic, "Refusal
 """
 
 import json
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
@@ -49,6 +49,8 @@ class Refused:
     """The model that an API's own seam named last."""
     silent: bool = False
     """Whether its ``message_start`` was left out, since the client had one."""
+    held: int | None = None
+    """How many whole tool calls the tool guard keeps from the client; None without a guard."""
 
     @property
     def details(self) -> Json:
@@ -147,6 +149,10 @@ class Wire:
     """Of the first attempt's message."""
     refused: Refused | None = None
     """The last."""
+
+    def held(self, ends: Sequence[bytes]) -> int | None:
+        """See ``Refused``. ``ends``: of tool calls, those that have not been sent."""
+        return len(ends) if self.guard else None
 
     def absorb(self, refused: Refused, model: str, *, next_index: int) -> None:
         """A refused attempt of ``model``."""

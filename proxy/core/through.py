@@ -218,6 +218,11 @@ class Through:
             return self._finish(frame.raw)
         self._terminal = frame.raw
         self.refused = Refused(
-            event=found, start=self._start, blocks=content(self._seen), shown=self._opened, handed_from=self._handed
+            event=found,
+            start=self._start,
+            blocks=content(self._seen),
+            shown=self._opened,
+            handed_from=self._handed,
+            held=self._wire.held(self._ends),
         )
         return b""

@@ -6,6 +6,7 @@ Steps onward are named only where ``may_go_on``; those back always are. They wer
 
 from collections.abc import Iterator
 
+from proxy.core import tries
 from proxy.core.facts import (
     CONSTANT,
     GOES_ON,
@@ -22,7 +23,8 @@ from proxy.core.facts import (
     may_go_on,
     same_model,
 )
-from schemas.labels import History, Label, Outcome, Role, Stage, Strategy
+from proxy.core.tries import Trouble
+from schemas.labels import History, Label, Outcome, Role, Ruling, Stage, Strategy
 
 _CHANGED = {
     Strategy.SCOPE_NOTE: "your own note was added",
@@ -31,6 +33,14 @@ _CHANGED = {
 }
 """What demur had done to a request before it was answered, as its owner's settings say."""
 _AGAIN = frozenset({History.FIRST, History.CLEARED, History.SAME, None})
+_TROUBLES = {
+    Trouble.CAPACITY: "had no capacity just then{why}: send the same once more in a while, or put a second model into the chain"
+    " ([[retry.fallback]]), which is asked where the first one fails.",
+    Trouble.REJECTED: "cannot take this request{why}: look at the name and the keys of its [[retry.fallback]]; `demur doctor` tells what is"
+    " set.",
+    Trouble.UNANSWERED: "gave no answer{why}: send the same once more in a while.",
+}
+"""What to do about a model that demur asked in vain."""
 
 
 def recovered(facts: Facts) -> Iterator[str]:
@@ -64,9 +74,10 @@ def _by_another(facts: Facts) -> Iterator[str]:
         yield (
             f"It was answered{by}, but not as it was sent: {done}. `demur show` has what was changed, and the answer is to that."
         )
-    elif facts.stage == Stage.MID_STREAM and facts.streamed is not False:
-        parts = "in two parts, by two models" if same is False else "in two parts"
-        yield f"It was declined in the middle and then answered{by}: the answer is {parts}."
+    elif facts.stage == Stage.MID_STREAM and facts.streamed is not False and facts.shown is not False:
+        shown = facts.shown or facts.outcome == Outcome.RECOVERED_BY_API
+        parts = ": the answer is in two parts" * shown + ", by two models" * (shown and same is False)
+        yield f"It was declined in the middle and then answered{by}{parts}."
     else:
         yield f"It was answered{by}: nothing has to be done" + (
             ", and the answer is that model's." if same is False else "."
@@ -79,12 +90,48 @@ def correct(facts: Facts) -> Iterator[str]:
         yield "A person judged this refusal, or another of the same content or incident, correct: so no way on is named here."
 
 
+def in_vain(facts: Facts) -> Iterator[str]:
+    """What to do about the models that demur asked, by how they failed."""
+    if is_open(facts) and may_go_on(facts):
+        for one in facts.tried:
+            why = f" ({reason})" if (reason := tries.reason(one)) else ""
+            if (mending := _TROUBLES.get(tries.trouble(one))) is not None:
+                yield f"{one.model or 'The model that was asked'} {mending.format(why=why)}"
+
+
+def after_output(facts: Facts) -> Iterator[str]:
+    """Where to go on after a refusal that nothing could follow."""
+    if not is_open(facts) or not may_go_on(facts) or facts.ruling not in (Ruling.MID_STREAM, Ruling.TOOL):
+        return
+    on = "go on with another model" + " (/model)" * is_claude_code(facts)
+    if facts.ruling == Ruling.TOOL:
+        yield f"A tool call had begun when it was declined, and no other answer may follow that: send it again, or {on}."
+        return
+    yield (
+        f"Output had been sent when it was declined, so no other model was asked: send it again, or {on}. With"
+        ' mid_stream = "restart" under [retry] a second answer follows the unfinished first, unless the client itself asks for fallback.'
+    )
+
+
+def staying(facts: Facts) -> Iterator[str]:
+    """How to leave the model on which the conversation stays, and which declined."""
+    if is_open(facts) and may_go_on(facts) and facts.pin is not None:
+        yield (
+            f"The conversation stays on {facts.pin.answered_by}: `demur sticky clear {facts.pin.session_id}` brings it back to"
+            f" {facts.pin.model}, which was asked for."
+        )
+
+
 def stuck(facts: Facts) -> Iterator[str]:
     """The session was declined again and again."""
     if not is_open(facts) or not is_stuck(facts):
         return
     last, n = last_good(facts), facts.refusals_in_session
-    since = f" since turn {last + 1}" if last else ", as far as demur saw it"
+    since = (
+        f" since {'its last good turn' if facts.compacted else f'turn {last + 1}'}"
+        if last
+        else ", as far as demur saw it"
+    )
     still = ", and what was new then is still in the request" if last and facts.first_label else ""
     short = "; a short message may be declined as well" if facts.first_label and not facts.first_is_last else ""
     yield f"The session is stuck: it was declined {n} times{since}{still}{short}."
@@ -139,12 +186,15 @@ def _same(facts: Facts) -> str:
 
 
 def _back(facts: Facts, last: int) -> str:
+    turn, following = f"turn {last}, the last that was accepted", f"prompt of turn {last + 1}"
+    if facts.compacted:
+        turn, following = "the last turn that was accepted", "prompt after it"
     if is_claude_code(facts):
         return (
-            f"Go back to turn {last}, the last that was accepted: press Esc twice or type /rewind, and choose the prompt of turn"
-            f" {last + 1}, which is then taken back with all that follows."
+            f"Go back to {turn}: press Esc twice or type /rewind, and choose the {following}, which is then taken back with all that"
+            " follows."
         )
-    return f"Go back to turn {last}, the last that was accepted, and leave out what came after it."
+    return f"Go back to {turn}, and leave out what came after it."
 
 
 def first_turn(facts: Facts) -> Iterator[str]:
@@ -204,7 +254,13 @@ def _said(facts: Facts) -> Iterator[str]:
 
 
 def other_model(facts: Facts) -> Iterator[str]:
-    """That demur could go on, where it has not been asked to."""
-    offered = is_open(facts) and not facts.retry_enabled and facts.role != Role.COUNT_TOKENS
-    if offered and may_go_on(facts):
+    """That demur could go on, where it was not asked to."""
+    if not is_open(facts) or not may_go_on(facts) or facts.role == Role.COUNT_TOKENS:
+        return
+    if not facts.retry_enabled:
         yield "demur can ask another model by itself: `demur retry` explains that, and it is off unless you turn it on."
+    elif facts.ruling == Ruling.OFF:
+        yield (
+            "demur can ask another model by itself: that was off then, and your settings turn it on now (`demur retry`). They are read when"
+            " demur starts, so start it again if it has been running since."
+        )

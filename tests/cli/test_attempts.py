@@ -129,6 +129,44 @@ def test_where_nobody_decided_nothing_is_said_and_an_unknown_ruling_is_shown_as_
     assert told.split()[1].startswith("of_next_year\\x1b")
 
 
+def test_a_model_on_which_the_conversation_stays_and_that_declined_was_not_asked_again(db: Path) -> None:
+    kept = entry(1, ruling=Ruling.EXHAUSTED, outcome=Outcome.REFUSED)
+    sticky = Attempt(n=0, by="demur", model="claude-opus-4-8", outcome=Result.REFUSED, strategy="sticky")
+    kept.attempts = [sticky]
+    keep(db, kept)
+    told = " ".join(" ".join(shown(db)).split())
+    assert (
+        "retry not asked again: the conversation had stayed on a model, and after that one no other was asked" in told
+    )
+    assert "It ended there." in told
+    assert "demur then asked" not in told
+    kept = entry(2, ruling=Ruling.EXHAUSTED)
+    kept.attempts = [sticky, FAILED]
+    keep(db, kept)
+    told = " ".join(" ".join(shown(db)).split())
+    assert "retry asked again, but every model that was asked declined or failed" in told
+    kept = entry(3, ruling=Ruling.MID_STREAM)
+    kept.attempts = [sticky]
+    keep(db, kept)
+    assert "retry not asked again: output had been sent" in " ".join(" ".join(shown(db)).split())
+
+
+@pytest.mark.parametrize(
+    ("why", "told"),
+    [
+        (None, "restated 1 further request went to the model that restates: in neither the attempts nor the cost"),
+        ("not sent: it adds a claim", None),
+    ],
+)
+def test_the_request_to_the_model_that_restates_is_told_where_it_is_no_attempt(
+    db: Path, why: str | None, told: str | None
+) -> None:
+    outcome = Result.ERROR if why else Result.ANSWERED
+    keep(db, tried(Attempt(n=1, by="demur", model="m", outcome=outcome, strategy="restate", why=why)))
+    said = " ".join(" ".join(shown(db)).split())
+    assert (told in said) if told else ("restated" not in said and "failed (not sent: it adds a claim)" in said)
+
+
 def test_turns_that_went_elsewhere_later_are_told(db: Path) -> None:
     keep(db, entry(1, outcome=Outcome.RECOVERED_BY_DEMUR, answered_by="claude-opus-4-8", turns_elsewhere=3))
     assert "later        3 turns of the conversation were answered by claude-opus-4-8 too" in shown(db)
@@ -198,3 +236,22 @@ def test_that_what_was_answered_had_been_rephrased_is_said(db: Path, strategy: s
     keep(db, kept)
     (line,) = [line for line in shown(db) if line.startswith("retry ")]
     assert line.split(None, 1)[1] == said
+
+
+@pytest.mark.parametrize(
+    ("model", "said"),
+    [
+        ("claude-sonnet-5-5", "Anthropic's table permits claude-sonnet-5 here"),
+        ("claude-haiku-5-5", "Anthropic's table permits none here"),
+        ("claude-opus-4-8", "Anthropic's table does not have claude-opus-4-8"),
+    ],
+)
+def test_where_routes_permitted_no_model_it_is_said_which_the_table_permits(db: Path, model: str, said: str) -> None:
+    keep(db, entry(1, ruling=Ruling.ROUTES, model=model, category="cyber"))
+    (line,) = [line for line in shown(db) if line.startswith("routes ")]
+    assert line.split(None, 1)[1] == said
+
+
+def test_of_a_refusal_of_another_model_that_was_asked_no_table_is_told(db: Path) -> None:
+    keep(db, tried(FAILED, ruling=Ruling.ROUTES))
+    assert not [line for line in shown(db) if line.startswith("routes ")]

@@ -24,6 +24,7 @@ from commands import (
     request,
 )
 from entries import disk, entry, fill
+from proxy.spool import STARTED, Spool, spool_folder
 from schemas.records import Entry
 
 
@@ -478,7 +479,65 @@ CHAIN = '[[retry.fallback]]\nmodel = "claude-opus-4-8"\n[[retry.fallback]]\nmode
 def test_what_retry_is_set_to_is_told_in_one_line(at_home: Path, db: Path, settings: str, told: str) -> None:
     config = at_home / "demur.toml"
     config.write_text(settings)
-    assert checked("--offline", "--config", config, db=db)["retry"] == ("ok", told, "")
+    assert checked("--offline", "--config", config, db=db)["retry"] == (
+        "ok",
+        f"{told}; as of the next start of demur",
+        "",
+    )
+
+
+def test_what_an_entry_changes_is_told_with_its_model(at_home: Path, db: Path) -> None:
+    config = at_home / "demur.toml"
+    config.write_text(f'[retry]\nenabled = true\n{CHAIN}max_tokens = 8000\nunset = ["temperature"]\n')
+    seen = checked("--offline", "--config", config, db=db)
+    told = "claude-opus-4-6 (max_tokens = 8000, without temperature)"
+    assert f"claude-opus-4-8, then {told};" in seen["retry"][1]
+    assert seen["retry.fallback"][1] == f"claude-opus-4-8, {told}, from demur.toml"
+
+
+@pytest.mark.parametrize("when", ["before", "after"])
+def test_settings_that_are_newer_than_the_demur_that_runs_are_told(at_home: Path, db: Path, when: str) -> None:
+    config, folder = at_home / "demur.toml", spool_folder(db)
+    config.write_text(f"[retry]\nenabled = true\n{CHAIN}")
+    folder.mkdir(mode=0o700)
+    with Spool.create(folder):
+        os.utime(config, ns=(0, (STARTED + (1000 if when == "after" else -1000)) * 1_000_000))
+        seen = checked("--offline", "--config", config, db=db)
+        stands = seen["retry"][1].endswith("; as of the next start of demur")
+        assert stands is (when == "after")
+        assert ("running" in seen) is stands
+        if stands:
+            status, found, todo = seen["running"]
+            assert status == "warn"
+            assert found.startswith(f"{config} was changed after a demur had begun that still runs (since 20")
+            assert todo.startswith("start that one again to use it")
+    assert "running" not in checked("--offline", "--config", config, db=db)
+
+
+def test_without_a_file_no_demur_that_runs_is_older(at_home: Path, db: Path) -> None:
+    spool_folder(db).mkdir(mode=0o700)
+    with Spool.create(spool_folder(db)):
+        seen = checked("--offline", db=db)
+    assert "running" not in seen
+    assert seen["retry"][1] == "off: nothing is asked again; tool guard off"
+
+
+def test_a_store_that_cannot_be_looked_at_hides_nothing_of_retry(
+    at_home: Path, db: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def forbidden(_: Path) -> None:
+        raise PermissionError(13, "Permission denied")
+
+    monkeypatch.setattr("proxy.cli.checks.health", forbidden)
+    seen = checked("--offline", db=db)
+    assert seen["database"][0] == "fail"
+    assert seen["retry"][1].endswith("; as of the next start of demur")
+
+
+def test_a_misspelt_variable_is_a_warning(at_home: Path, db: Path) -> None:
+    status, found, _ = checked("--offline", db=db, DEMUR_RETRY_ENABLE="true")["settings"]
+    assert status == "warn"
+    assert found.endswith("did you mean DEMUR_RETRY_ENABLED?")
 
 
 def test_what_has_no_effect_is_a_warning(at_home: Path, db: Path) -> None:

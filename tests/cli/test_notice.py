@@ -15,7 +15,7 @@ from e2e_process import DEMUR, Api, in_thread
 from entries import name, pin, refusal
 from proxy.cli.notice import Notice
 from proxy.pretend import Rule
-from schemas.labels import Kind, Outcome, Result, Ruling
+from schemas.labels import Kind, Outcome, Result, Ruling, Stage
 from schemas.records import Attempt, Pin, Refusal, Update
 
 MODEL, OTHER = "claude-opus-5", "claude-opus-4-8"
@@ -191,6 +191,12 @@ def test_of_nothing_nothing_is_said(at_once: bool, capfd: pytest.CaptureFixture[
 def test_who_had_it_answered_is_told(events: list[Any], said: str, capfd: pytest.CaptureFixture[str]) -> None:
     lines = told(*events, at_once=True, capfd=capfd)
     assert lines[1:] == [f"demur: {said}", f"demur: see `demur show {name(1)}`."]
+
+
+@pytest.mark.parametrize(("stage", "said"), [(Stage.MID_STREAM, "mid-stream"), (Stage.BEFORE_OUTPUT, "before output")])
+def test_the_stage_is_spelled_as_everywhere(stage: Stage, said: str, capfd: pytest.CaptureFixture[str]) -> None:
+    lines = told(refused(1, stage=stage), at_once=True, capfd=capfd)
+    assert lines[0] == f"demur: declined: cyber, {said}, {MODEL}, req_1"
 
 
 def test_what_was_told_at_once_is_not_told_again(capfd: pytest.CaptureFixture[str]) -> None:

@@ -1,4 +1,4 @@
-"""``demur retry --explain``: which rule allowed or forbade that a declined request was asked again."""
+"""``demur retry``: what it is, and which rule allowed or forbade that a declined request was asked again."""
 
 import json
 import sqlite3
@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from answers import MID
 from commands import ESCAPES, declined, demur, fails, keep, lines, objects, request
 from entries import entry, name
 from proxy.core.stamps import stamp
@@ -51,14 +52,17 @@ def test_what_is_allowed_names_the_models_that_would_be_asked(db: Path) -> None:
     assert explained(db)["now"] == {
         "asked_again": True,
         "ruling": None,
-        "said": "asked again: claude-opus-4-8; 3 attempts at most",
+        "said": "by these rules asked again: claude-opus-4-8; 3 attempts at most",
         "models": ["claude-opus-4-8"],
         "rephrasing": None,
+        "course": None,
     }
-    assert explained(db, ANY)["now"]["said"] == "asked again: claude-opus-4-8, then claude-opus-4-6; 3 attempts at most"
+    assert explained(db, ANY)["now"]["said"] == (
+        "by these rules asked again: claude-opus-4-8, then claude-opus-4-6; 3 attempts at most"
+    )
     rephrase = '[retry.rephrase]\nenabled = true\nscope_note = "It is ours."\n'
     assert explained(db, f"{ON}{rephrase}")["now"]["said"] == (
-        "asked again: claude-opus-4-8, then rephrased (scope-note); 3 attempts at most"
+        "by these rules asked again: claude-opus-4-8, then rephrased (scope-note); 3 attempts at most"
     )
 
 
@@ -73,11 +77,14 @@ def test_first_what_was_decided_then_what_would_be_and_then_every_rule_on_a_line
         "now   not asked again: retry is not turned on (retry.enabled)",
     ]
     on = lines(demur("retry", "--explain", "last", "--config", config(db, ON), db=db))
-    assert on[2:4] == [off[2], "now   asked again: claude-opus-4-8; 3 attempts at most"]
-    assert [line.split()[1] for line in on[5:-3]] == ARMING + ASKING
+    assert on[2:4] == [off[2], "now   by these rules asked again: claude-opus-4-8; 3 attempts at most"]
+    assert [line.split()[1] for line in on[5:-5]] == ARMING + ASKING
     assert on[5].split() == ["holds", "off", "retry.enabled", "is", "true"]
     assert off[5].split()[:4] == ["does", "not", "hold", "off"]
-    assert on[-2].startswith("What only shows while an answer comes is not among the rules: ")
+    assert on[-4].startswith("What only shows while an answer comes is not among the rules: ")
+    assert on[-2].startswith("These are the settings as they are now. A demur that runs uses those with which it began")
+    assert "What only shows" not in "".join(off)
+    assert off[-2] == on[-2]
     narrow = demur("retry", "--explain", "last", db=db, COLUMNS="70").stdout.splitlines()
     assert max(map(len, narrow)) <= 70
 
@@ -209,12 +216,93 @@ def test_where_nobody_decided_that_is_said_and_warnings_of_the_settings_are_told
     assert result.stderr.startswith("demur: retry.enabled is true, but there is no [[retry.fallback]]")
 
 
-def test_without_an_id_it_is_wrong_usage(db: Path) -> None:
-    result = demur("retry", db=db)
-    assert result.exit_code == 2
-    assert result.stderr.startswith("Usage: ")
-    assert "Missing option '--explain'" in result.stderr
+def test_what_the_course_was_against_stands_beside_what_the_rules_allow(db: Path) -> None:
+    kept = declined(request(), MID)
+    kept.refusals[0].ruling = Ruling.MID_STREAM
+    keep(db, kept)
+    found = explained(db)
+    against = 'output had been sent then, and with mid_stream = "refuse" nothing may follow it'
+    assert (found["now"]["course"], found["now"]["asked_again"]) == (against, True)
+    told = " ".join(" ".join(lines(demur("retry", "last", "--config", config(db, ON), db=db))).split())
+    assert f"now by these rules asked again: claude-opus-4-8; 3 attempts at most. But {against} " in told
+    restart = ON.replace("enabled = true", 'enabled = true\nmid_stream = "restart"')
+    assert explained(db, restart)["now"]["course"] is None
+
+
+def stayed(db: Path, *, content: bool = True, **fields: Any) -> None:
+    """The conversation stayed on opus-4-8, which declined."""
+    kept = declined(request(), content=content)
+    kept.refusals[0].model = "claude-opus-4-8"
+    for field, value in fields.items():
+        setattr(kept.refusals[0], field, value)
+    sticky = Attempt(n=0, by="demur", model="claude-opus-4-8", outcome=Result.REFUSED, strategy="sticky")
+    kept.attempts = [sticky]
+    keep(db, kept)
+
+
+def test_where_the_conversation_had_stayed_elsewhere_the_model_that_was_asked_for_is_the_first(db: Path) -> None:
+    stayed(db)
+    assert explained(db)["now"]["models"] == ["claude-opus-5"]
+    assert explained(db, ANY)["now"]["models"] == ["claude-opus-5", "claude-opus-4-6"]
+
+
+def test_neither_categories_nor_routes_are_against_the_model_that_was_asked_for(db: Path) -> None:
+    stayed(db, category="category_of_next_year")
+    found = explained(db, ANY)
+    assert "category" in against(found)
+    assert (found["now"]["asked_again"], found["now"]["models"]) == (True, ["claude-opus-5"])
+
+
+def test_without_its_request_the_model_that_was_asked_for_has_no_name(db: Path) -> None:
+    stayed(db, content=False)
+    assert explained(db)["now"]["models"] == ["the model that was asked for"]
+
+
+def test_an_id_is_taken_with_and_without_the_option_and_only_once(db: Path) -> None:
+    keep(db, declined(request()))
+    assert lines(demur("retry", "last", db=db)) == lines(demur("retry", "--explain", "last", db=db))
+    assert "two refusals at once" in fails(demur("retry", "last", "--explain", "last", db=db), code=2)
     assert "an empty ID" in fails(demur("retry", "--explain", " ", db=db), code=2)
+    assert "an empty ID" in fails(demur("retry", "", db=db), code=2)
+
+
+@pytest.mark.parametrize(
+    ("settings", "state"),
+    [
+        ("", "It is off (retry.enabled): nothing is asked again."),
+        (ON, "It is on: claude-opus-4-8, then claude-opus-4-6; 3 attempts at most for a request."),
+        (
+            f'{ON}[retry.rephrase]\nenabled = true\nscope_note = "Ours."\n',
+            "It is on: claude-opus-4-8, then claude-opus-4-6, then rephrased (scope-note); 3 attempts at most for a request.",
+        ),
+        ("[retry]\nenabled = true\n", "It is on, but there is neither a [[retry.fallback]] nor a rephrasing"),
+        (ON.replace("enabled = true", "enabled = true\nmax_attempts = 0"), "It is on, but there is no attempt allowed"),
+    ],
+    ids=["off", "on", "rephrasing", "no chain", "no attempts"],
+)
+def test_alone_it_says_what_it_is_whether_it_is_on_and_how_it_is_turned_on(db: Path, settings: str, state: str) -> None:
+    path = config(db, settings)
+    told = demur("retry", "--config", path, db=db).stdout
+    plain = " ".join(told.split())
+    assert plain.startswith("Where a model's safeguards decline a request, demur can ask another model that you name")
+    assert state in plain
+    assert ("[[retry.fallback]]\n  model = " in told) is (not settings)
+    assert (f"To turn it on, put this into {path}:" in plain) is (not settings)
+    assert "start it again after a change" in plain
+    assert not db.exists()
+
+
+def test_what_it_says_to_write_is_taken_and_turns_it_on(db: Path) -> None:
+    told = demur("retry", "--config", config(db, ""), db=db).stdout
+    written = "\n".join(line.strip() for line in told.splitlines() if line.startswith("  "))
+    assert "It is on: claude-opus-4-8;" in demur("retry", "--config", config(db, written), db=db).stdout
+
+
+def test_alone_for_programs_it_gives_one_object(db: Path) -> None:
+    path = config(db, ON)
+    (found,) = objects(demur("retry", "--json", "--config", path, db=db))
+    models = ["claude-opus-4-8", "claude-opus-4-6"]
+    assert found == {"enabled": True, "models": models, "rephrasing": None, "config": str(path)}
 
 
 def test_an_id_of_nothing_is_told_in_one_line(db: Path) -> None:
@@ -278,10 +366,12 @@ def test_a_rephrasing_for_a_model_that_routes_do_not_permit_is_told(db: Path) ->
         db, f'{ALONE}[retry.rephrase]\nenabled = true\nscope_note = "Ours."\nmodel = "claude-haiku-4-5"\n'
     )
     assert found["now"]["ruling"] == "routes"
-    assert found["rules"][-1]["why"].endswith("no model of the chain is permitted, and retry.rephrase.model is not")
+    assert "no model of the chain is permitted" in found["rules"][-1]["why"]
+    assert found["rules"][-1]["why"].endswith(", and retry.rephrase.model is not")
     own = explained(db, f'{ALONE}[retry.rephrase]\nenabled = true\nscope_note = "Ours."\n')
     routes = next(rule for rule in own["rules"] if rule["rule"] == "routes")
-    assert routes["why"].endswith("no model of the chain is permitted, but a rephrased attempt is")
+    assert "no model of the chain is permitted" in routes["why"]
+    assert routes["why"].endswith(", but a rephrased attempt is")
 
 
 def test_without_the_request_it_cannot_be_told_whether_it_can_be_rephrased(db: Path) -> None:

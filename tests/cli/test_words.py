@@ -10,7 +10,7 @@ from commands import (
     lines,
 )
 from entries import refusal
-from proxy.cli import words
+from proxy.cli import course, words
 from proxy.cli.layout import fit
 from schemas.labels import Outcome
 from schemas.records import Entry, Segment, Traffic
@@ -62,7 +62,7 @@ def test_safeguards_are_named_only_where_the_api_named_a_category(
     category: str | None, evidence: str, told: str
 ) -> None:
     made = refusal(1, category=category, evidence=evidence, model="m", outcome=Outcome.REFUSED)
-    assert words.sentence(made) == told
+    assert course.sentence(made) == told
 
 
 @pytest.mark.parametrize("char", ["\x7f", "\x9b", "\u2028", "\ud800", "\U000e0041"])

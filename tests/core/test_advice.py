@@ -4,13 +4,14 @@ import re
 from itertools import product
 from typing import Any
 
+import msgspec
 import pytest
 
 from proxy.core.advice import advice
 from proxy.core.facts import RESERVED, Facts, despite_exemption, hearsay, is_stuck
 from proxy.core.meaning import about
-from schemas.labels import History, Kind, Label, Outcome, Role, Stage, Strategy, Verdict
-from schemas.records import Annotation
+from schemas.labels import History, Kind, Label, Outcome, Result, Role, Ruling, Stage, Strategy, Verdict
+from schemas.records import Annotation, Attempt, Pin
 
 GROWN: dict[str, Any] = {
     "role": Role.MAIN,
@@ -30,6 +31,7 @@ FIRST: dict[str, Any] = {"role": Role.MAIN, "history": History.FIRST, "turn": 1,
 SAME: dict[str, Any] = GROWN | {"history": History.SAME, "turn": 4, "model": "claude-opus-5"}
 ANSWERED: dict[str, Any] = GROWN | {"outcome": Outcome.RECOVERED_BY_DEMUR, "model": "claude-opus-5"}
 LAYOUT = Annotation(name="layout", value="Russian on US", confidence=0.9)
+PIN = Pin(key="k", session_id="s1", model="claude-opus-5", answered_by="claude-opus-4-8", at="", until="")
 WHOLE = Annotation(
     name="marker", value="refusal test string", evidence=["messages[2].content[0] (tool result of Read)"]
 )
@@ -387,17 +389,110 @@ def test_an_answer_to_a_changed_request_is_told_to_be_one(changed: Strategy, wha
     assert "another model" not in told
 
 
-def test_an_answer_after_a_refusal_in_the_middle_is_in_two_parts() -> None:
+def test_an_answer_after_a_refusal_in_the_middle_is_in_two_parts_where_the_first_was_shown() -> None:
     fields = ANSWERED | {"stage": Stage.MID_STREAM}
-    two = said(**fields, answered_by="claude-opus-4-8")
+    two = said(**fields, answered_by="claude-opus-4-8", shown=True)
     assert "by another model: the answer is in two parts, by two models." in two
     assert "nothing has to be done" not in two
-    assert "the answer is in two parts." in said(**fields, answered_by="claude-opus-5")
-    assert "parts" not in said(**fields, answered_by="claude-opus-4-8", streamed=False)
+    assert "the answer is in two parts." in said(**fields, answered_by="claude-opus-5", shown=True)
+    by_api = fields | {"outcome": Outcome.RECOVERED_BY_API}
+    assert "the answer is in two parts, by two models." in said(**by_api, answered_by="claude-opus-4-8")
+
+
+@pytest.mark.parametrize("known", [{"shown": False}, {"streamed": False}], ids=str)
+def test_what_was_declined_and_never_shown_is_no_part_of_the_answer(known: dict[str, Any]) -> None:
+    told = said(**ANSWERED, stage=Stage.MID_STREAM, answered_by="claude-opus-4-8", **known)
+    assert told.startswith("It was answered by another model: nothing has to be done, and the answer is that model's.")
+
+
+def test_where_nobody_knows_what_was_shown_of_a_refusal_in_the_middle_nothing_is_said_of_parts() -> None:
+    told = said(**ANSWERED, stage=Stage.MID_STREAM, answered_by="claude-opus-4-8")
+    assert told.startswith("It was declined in the middle and then answered by another model.")
+    assert not re.search("parts|nothing has to be done", told)
+
+
+def failed(model: str, status: int | None = None, **fields: Any) -> Attempt:
+    given = {"n": 1, "by": "demur", "model": model, "outcome": Result.ERROR, "status": status}
+    return Attempt(**{**given, **fields})
+
+
+def test_what_to_do_about_those_that_demur_asked_in_vain_goes_by_how_they_failed() -> None:
+    tried = [
+        failed("a", 529, why="HTTP 529, overloaded_error"),
+        failed("b", 404),
+        failed("c", why="no answer in time"),
+        failed("d", outcome=Result.REFUSED),
+    ]
+    told = said(**GROWN, category="cyber", tried=tried)
+    assert (
+        "a had no capacity just then (HTTP 529, overloaded_error): send the same once more in a while, or put a second model"
+        in told
+    )
+    assert (
+        "b cannot take this request (HTTP 404): look at the name and the keys of its [[retry.fallback]]; `demur doctor`"
+        in told
+    )
+    assert "c gave no answer (no answer in time): send the same once more in a while." in told
+    assert " | d " not in told
+    assert "gave no answer: send" in said(**GROWN, tried=[failed("m")])
+    assert "The model that was asked gave no answer" in said(
+        **GROWN, tried=[msgspec.structs.replace(failed(""), model=None)]
+    )
+    for closed in ({"category": "bio"}, {"judged_correct": True}, {"outcome": Outcome.RECOVERED_BY_CLIENT}):
+        assert "once more" not in said(**{**GROWN, "tried": tried, **closed})
+
+
+def test_after_output_the_ways_on_are_named() -> None:
+    told = said(**GROWN, category="cyber", ruling=Ruling.MID_STREAM, client="claude-cli")
+    assert (
+        "Output had been sent when it was declined, so no other model was asked: send it again, or go on with another model (/model)."
+        in told
+    )
+    assert 'With mid_stream = "restart" under [retry] a second answer follows the unfinished first' in told
+    tool = said(**GROWN, category="cyber", ruling=Ruling.TOOL)
+    assert (
+        "A tool call had begun when it was declined, and no other answer may follow that: send it again, or go on with another"
+        in tool
+    )
+    assert "mid_stream" not in tool
+    assert "/model" not in said(**GROWN, category="cyber", ruling=Ruling.MID_STREAM, client="Anthropic/Python")
+    assert "mid_stream" not in said(**GROWN, category="bio", ruling=Ruling.MID_STREAM)
+    assert "mid_stream" not in said(**GROWN, category="cyber", ruling=Ruling.HOLD)
+
+
+def test_where_the_model_declined_on_which_the_conversation_stays_the_way_back_is_named() -> None:
+    way = "The conversation stays on claude-opus-4-8: `demur sticky clear s1` brings it back to claude-opus-5, which was asked for."
+    assert way in said(**GROWN, category="cyber", pin=PIN)
+    assert "sticky" not in said(**GROWN, category="bio", pin=PIN)
+    assert "sticky" not in said(**ANSWERED, pin=PIN)
+
+
+def test_of_a_compacted_conversation_no_turn_is_named_by_a_number() -> None:
+    told = said(**STUCK, compacted=True, client="claude-cli")
+    assert told.startswith(
+        "The session is stuck: it was declined 3 times since its last good turn, and what was new then"
+    )
+    assert (
+        "Go back to the last turn that was accepted: press Esc twice or type /rewind, and choose the prompt after it"
+        in told
+    )
+    assert not re.search(r"turn \d", told)
+    other = said(**GROWN, compacted=True, client="Anthropic/Python")
+    assert "Go back to the last turn that was accepted, and leave out what came after it." in other
+
+
+def test_where_retry_was_off_then_and_is_on_now_demur_may_have_to_be_started_again() -> None:
+    told = said(**GROWN, category="cyber", retry_enabled=True, ruling=Ruling.OFF)
+    assert (
+        "that was off then, and your settings turn it on now (`demur retry`). They are read when demur starts" in told
+    )
+    assert "demur retry" not in said(**GROWN, category="bio", retry_enabled=True, ruling=Ruling.OFF)
+    assert "demur retry" not in said(**GROWN, category="cyber", retry_enabled=True, ruling=Ruling.ROUTES)
 
 
 ONWARD = re.compile(
     r"/model|/compact|safe-mode|compare|demur retry|another model|Verification Program is|appeal|go on|vouch|right keyboard"
+    r"|send the same|send it again|mid_stream|sticky|doctor"
     r"|take such a file|Answer it"
 )
 
@@ -412,6 +507,7 @@ def test_what_a_person_judged_correct_has_ways_back_and_none_onward(judged: dict
         SAME,
         GROWN | {"role": Role.COMPACTION},
         GROWN | {"approved_on": "2026-01-01"},
+        GROWN | {"ruling": Ruling.MID_STREAM, "tried": [failed("m", 529), failed("n", 400)], "pin": PIN},
     )
     for shape, category, kind in product(shapes, ["cyber", "bio", "frontier_llm", "reasoning_extraction", None], Kind):
         new = frozenset({label} if label else ())

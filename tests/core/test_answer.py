@@ -4,8 +4,8 @@ import gzip
 
 import pytest
 
-from answers import ANSWER, MID, REFUSAL, STOP
-from playbook import encoded, message, refused_message
+from answers import ANSWER, MID, REFUSAL, STOP, block, delta, event, stop
+from playbook import called, declining, encoded, message, refused_message
 from proxy.core.answer import Answer
 from proxy.core.headers import Headers
 from proxy.core.surface import Surface
@@ -26,6 +26,31 @@ def test_a_stream_is_decided_by_its_stop_reason() -> None:
     assert (answer.message.stop_reason, answer.message.id) == ("refusal", "msg_1")
     assert answer.finish(whole=True) == []
     assert answer.whole
+
+
+@pytest.mark.parametrize(
+    ("blocks", "n"),
+    [
+        (called(0) + called(1), 2),
+        (called(0, left_open=True), 0),
+        (called(0, "server_tool_use") + stop(1), 0),
+        (event("content_block_stop", index=[]) + block(0) + delta(0, "Hi") + stop(0), 0),
+        (event("content_block_start", index={}, content_block={"type": "tool_use"}), 0),
+    ],
+    ids=["two", "not whole", "of the API", "of no block", "without a place"],
+)
+def test_whole_calls_of_the_client_s_tools_are_counted(blocks: bytes, n: int) -> None:
+    answer = opened(SSE)
+    assert answer.feed(declining(blocks)) != []
+    assert answer.message.calls == n
+
+
+def test_tool_calls_of_a_whole_body_are_counted() -> None:
+    body = {**refused_message(), "content": [{"type": "text", "text": "Hi"}, {"type": "tool_use"}, None]}
+    answer = opened(())
+    answer.feed(encoded(body))
+    answer.finish(whole=True)
+    assert answer.message.calls == 1
 
 
 def test_a_whole_body_is_decided_by_its_last_byte_or_by_its_end() -> None:

@@ -6,6 +6,7 @@ from playbook import request as asked
 from proxy.core.answer import Answer
 from proxy.core.exchange import Exchange
 from proxy.core.ledger import Ledger, moved, turn_elsewhere
+from proxy.core.splice import Refused
 from schemas.labels import Outcome, Result, Ruling, Strategy
 from schemas.records import Attempt, Pin, Update
 
@@ -71,6 +72,18 @@ def test_the_client_s_own_attempt_has_no_strategy_and_a_refusal_its_category() -
     ledger.ended(answer(REFUSAL), Result.REFUSED)
     (attempt,) = ledger.recovered(SECOND, None)().updates[0].attempts
     assert (attempt.by, attempt.strategy, attempt.category) == ("client", None, "cyber")
+
+
+def test_a_declined_attempt_has_what_the_client_had_been_sent_of_it() -> None:
+    ledger = Ledger(exchange(Clock()))
+    ledger.began(PRIMARY)
+    refused = Refused(event={}, start={}, blocks=[], shown=True, held=2)
+    ledger.ended(answer(REFUSAL), Result.REFUSED, refused=refused)
+    ledger.began(SECOND, Strategy.FALLBACK)
+    ledger.ended(answer(answering(said(0, "Hi"))), Result.ANSWERED)
+    first, second = ledger.recovered(SECOND, None)().updates[0].attempts
+    assert (first.shown, first.tools_held) == (True, 2)
+    assert (second.shown, second.tools_held) == (None, None)
 
 
 def test_an_attempt_that_failed_has_why_and_no_category() -> None:

@@ -234,6 +234,22 @@ def test_any_route_is_the_owner_s_whole_chain(primary: str | None, category: str
     assert chain(on(routes="any"), primary, category) == [0, 1, 2]
 
 
+@pytest.mark.parametrize(
+    "entry", ["claude-opus-4", "claude-opus-4-0", "claude-opus-4-20250514", "anthropic/claude-opus-4@20250514[1m]"]
+)
+@pytest.mark.parametrize(
+    "primary", ["claude-opus-4-0", "claude-opus-4[1m]", "us.anthropic.claude-opus-4-20250514-v1:0"]
+)
+@pytest.mark.parametrize("routes", ["vendor", "any"])
+def test_the_model_that_declined_is_never_its_own_fallback_whatever_it_is_called(
+    entry: str, primary: str, routes: str
+) -> None:
+    own = on(routes=routes, fallback=[{"model": entry, "max_tokens": 9}, {"model": "claude-opus-4-1"}])
+    assert chain(own, primary, "cyber") == [1]
+    alone = on(routes=routes, fallback=[{"model": entry}])
+    assert ruled(alone, declined(), primary) == Ruling.ROUTES
+
+
 def test_a_model_that_the_table_does_not_know_is_not_asked_in_its_own_place() -> None:
     chain_of = on(fallback=[{"model": "claude-unheard-of-20261001"}, {"model": "claude-opus-5"}])
     assert chain(chain_of, "claude-unheard-of", "cyber") == [1]
@@ -253,10 +269,38 @@ def checks() -> Iterator[Check]:
 def test_every_rule_says_why_in_a_few_words_that_differ_with_its_answer() -> None:
     said: dict[Ruling, dict[bool, set[str]]] = {}
     for check in checks():
-        assert 5 < len(check.why) < 120
+        assert 5 < len(check.why) < 160
         said.setdefault(check.ruling, {}).setdefault(check.holds, set()).add(check.why)
     for answers in said.values():
         assert not answers.get(True, set()) & answers.get(False, set())
+
+
+@pytest.mark.parametrize(
+    ("routes", "primary", "category", "why"),
+    [
+        (
+            "vendor",
+            "claude-sonnet-5-5",
+            "cyber",
+            "Anthropic's table permits claude-sonnet-5 here, which is not in the chain",
+        ),
+        ("vendor", "claude-fable-5", None, "permits claude-opus-4-8 or claude-opus-5 here, which is not in the chain"),
+        ("vendor", "claude-haiku-5-5", "cyber", "Anthropic's table permits none here"),
+        ("vendor", "claude-opus-4-6", "cyber", "table does not have claude-opus-4-6, and the chain has no other model"),
+        ("vendor", "claude-opus-4-6", "bio", "not have claude-opus-4-6, and then only cyber and none are asked again"),
+        ("vendor", None, "bio", "not have a request without a model, and then only cyber and none are asked again"),
+        ("any", "claude-opus-4-6", "bio", "the chain has no model but the one that declined"),
+    ],
+)
+def test_where_no_model_is_permitted_it_is_told_which_would_be(
+    routes: str, primary: str | None, category: str | None, why: str
+) -> None:
+    retry = on(routes=routes, fallback=[{"model": "claude-opus-4-6"}])
+    check = first_against(asking(retry, primary, declined(category)))
+    assert check
+    assert check.ruling == Ruling.ROUTES
+    assert check.why.endswith(why)
+    assert check.why.startswith(f'retry.routes is "{routes}": no model of the chain is permitted; ')
 
 
 def test_nothing_is_against_what_nothing_forbids() -> None:

@@ -207,6 +207,26 @@ def test_the_guard_alone_keeps_a_tool_from_running_and_leaves_the_refusal() -> N
     assert (played.ruling, played.count) == (Ruling.OFF, Result.REFUSED)
 
 
+@pytest.mark.parametrize(
+    ("settings", "blocks", "shown", "held"),
+    [
+        (GUARD_ALONE, called(0), True, 1),
+        (retry(), called(0) + called(1, left_open=True), True, 1),
+        (retry(tool_guard=False), called(0), True, None),
+        (retry(), thought(0, "hm"), False, 0),
+        (retry(hold="block"), thought(0, "hm"), True, 0),
+        (retry(), b"", False, 0),
+    ],
+    ids=["guard alone", "with retry", "no guard", "thinking held back", "thinking shown", "before output"],
+)
+def test_of_a_declined_answer_it_is_on_record_what_the_client_had_been_sent(
+    settings: Retry, blocks: bytes, shown: bool, held: int | None
+) -> None:
+    played = play(settings, Answer([declining(blocks)]), Answer([answering(said(0, "Hi"))]))
+    first = played.attempts[0]
+    assert (first.shown, first.tools_held) == (shown, held)
+
+
 def test_the_guard_alone_asks_for_no_credit_and_holds_no_thinking() -> None:
     played = play(GUARD_ALONE, Answer([start(), thought(0, "hm"), 5.0, said(1, "Hi"), end() + STOP]))
     assert b"fallback-credit" not in dict(played.asked[0].headers)[b"anthropic-beta"]

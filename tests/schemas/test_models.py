@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from schemas.models import ROUTES, TARGETS, Rejection, Route, Shape, family, permitted, rejected
+from schemas.models import KNOWN, ROUTES, TARGETS, Rejection, Route, Shape, family, is_same, permitted, rejected
 
 OPUS_5, OPUS_4_8, SONNET_5 = (frozenset({name}) for name in ("claude-opus-5", "claude-opus-4-8", "claude-sonnet-5"))
 NONE = frozenset[str]()
@@ -129,3 +129,23 @@ def test_an_unknown_target_rejects_nothing() -> None:
 
 def test_a_budget_is_never_made_adaptive_for_a_model_that_rejects_that_too() -> None:
     assert [name for name in NAMES if {Shape.ENABLED, Shape.ADAPTIVE} <= rejected(name)] == []
+
+
+@pytest.mark.parametrize(
+    ("one", "other", "same"),
+    [
+        ("claude-opus-5", "us.anthropic.claude-opus-5-20260724-v1:0", True),
+        ("claude-opus-5[1m]", "claude-opus-5@20260724", True),
+        ("claude-opus-4-0", "claude-opus-4-20250514", True),
+        ("claude-sonnet-4", "claude-sonnet-4-0", True),
+        ("claude-opus-5", "claude-opus-5-5", False),
+        ("claude-opus-4-0", "claude-opus-4-1", False),
+        ("claude-opus-4", "claude-sonnet-4", False),
+    ],
+)
+def test_two_ids_name_one_model_or_two(one: str, other: str, same: bool) -> None:
+    assert is_same(one, other) is is_same(other, one) is same
+
+
+def test_what_is_known_are_the_names_in_the_tables() -> None:
+    assert set(NAMES) | OPUS_5 | OPUS_4_8 | SONNET_5 == KNOWN
