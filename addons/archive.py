@@ -1,6 +1,7 @@
 """Where what the add-on sees is kept, while it is open: the writer, and the keepers before it."""
 
 import time
+from collections.abc import Callable
 from pathlib import Path
 from threading import Thread
 
@@ -16,17 +17,23 @@ LATE_S = 5.0
 
 
 class Archive:
-    """Open from the start. ``late`` has the threads that still keep what nobody waits for any more."""
+    """Open from the start. ``late`` has the threads that still keep what nobody waits for any more; ``look`` is called in another after each refusal."""
 
-    def __init__(self, db: Path, retention_days: int, redactor: Redactor) -> None:
+    def __init__(
+        self, db: Path, retention_days: int, redactor: Redactor, look: Callable[[], None] = lambda: None
+    ) -> None:
         self.db = db
         self.late: list[Thread] = []
         self._writer = Writer(db, retention_days=retention_days)
         self._writer.start()
+        self._looking = look
         self.acceptance, self._later = Acceptance(self._writer.put, db, redactor), Later()
-        self.keeper = Keeper(self._writer, later=self._later)
+        self.keeper = Keeper(self._writer, lambda _refusal, _candidate: self._look(), later=self._later)
         self.uncounting = Keeper(Uncounted(self._writer))
         """For flows from a file."""
+
+    def _look(self) -> None:
+        self._later.do(self._looking)
 
     def close(self) -> None:
         """Keeps what there is."""

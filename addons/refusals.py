@@ -38,6 +38,7 @@ try:
     from proxy.capture import watcher
     from proxy.core.exchange import Watcher
     from proxy.logs import failed
+    from proxy.revision import Changes
     from schemas.settings import Retry, Settings
 except ImportError as error:
     _missing = error
@@ -70,6 +71,7 @@ class Refusals:
     def __init__(self) -> None:
         self._settings: Settings | None = None
         self._warnings: list[str] = []
+        self._look: Callable[[], None] = lambda: None
         self._watcher: Watcher | None = None
         self._archive: Archive | None = None
         self._detour: Detour | None = None
@@ -84,6 +86,7 @@ class Refusals:
         try:
             in_force = settings.load()
             self._settings, self._warnings = in_force.settings, in_force.warnings
+            self._look = Changes(in_force.config, in_force.revision).look
         except settings.SettingsError as error:
             _give_up(str(error))
             in_force = settings.InForce(settings=Settings(), config=Path(), origins={})
@@ -275,7 +278,7 @@ class Refusals:
     def _open(self, settings: "Settings") -> "Archive":
         db = Path(ctx.options.demur_db).expanduser()
         assert self._watcher
-        archive = self._archive = Archive(db, settings.capture.retention_days, self._watcher.redactor)
+        archive = self._archive = Archive(db, settings.capture.retention_days, self._watcher.redactor, self._look)
         self._watcher = replace(self._watcher, memory=archive.acceptance)
         if self._detour is not None:
             self._detour.keep_in(archive)

@@ -1078,3 +1078,18 @@ def test_where_others_can_use_the_proxy_the_log_says_what_to_do(
     structlog.reset_defaults()
     said = [line for line in caplog.messages if "--listen-host 127.0.0.1" in line]
     assert [f"listens on {told}:" in line for line in said] == [True] * bool(told)
+
+
+def test_settings_that_were_changed_meanwhile_are_told_after_a_refusal(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    config = tmp_path / "demur.toml"
+    config.write_text("[capture]\nretention_days = 9\n")
+    monkeypatch.setenv("DEMUR_CONFIG", str(config))
+    run = Run(tmp_path)
+    with capture_logs() as lines:
+        run.play(asked(), REFUSAL)
+        config.write_text("[capture]\nretention_days = 8\n")
+        run.play(asked(), REFUSAL)
+        run.close()
+    assert [line["file"] for line in lines if line["event"] == "settings.changed"] == [str(config)]

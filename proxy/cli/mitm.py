@@ -23,6 +23,7 @@ from urllib.parse import unquote, urlsplit
 
 import click
 
+from proxy.cli.inforce import stance
 from proxy.cli.options import Failed, config_option, db_option, one_line_errors, warn
 from proxy.settings import InForce, address, load
 from schemas.settings import Settings
@@ -61,7 +62,11 @@ def mitm(
         warn(warning)
     with _trusted(in_force.settings.upstream_ca) as trusted:
         arguments = [*_arguments(in_force, *address(listen)), *trusted, *options, "-s", _script()]
-        _run(arguments, sys.stdout, with_parent=with_parent)
+        _run(
+            arguments,
+            _Ready(sys.stdout, "" if with_parent else stance(in_force.settings.retry)),
+            with_parent=with_parent,
+        )
 
 
 def _check(in_force: InForce, host: str, port: int) -> None:
@@ -155,7 +160,7 @@ def _trusted(ca: str) -> Iterator[list[str]]:
         yield ["--set", f"ssl_verify_upstream_trusted_ca={bundle}"]
 
 
-def _run(arguments: list[str], out: IO[str], *, with_parent: bool) -> None:
+def _run(arguments: list[str], ready: "_Ready", *, with_parent: bool) -> None:
     """mitmdump, to its end. What it prints goes to stderr."""
     from mitmproxy.options import Options
     from mitmproxy.tools import cmdline
@@ -165,7 +170,7 @@ def _run(arguments: list[str], out: IO[str], *, with_parent: bool) -> None:
     class Master(DumpMaster):
         def __init__(self, options: Options) -> None:
             super().__init__(options)
-            self.addons.add(_Ready(out))  # type: ignore[no-untyped-call]
+            self.addons.add(ready)  # type: ignore[no-untyped-call]
             if with_parent:
                 Thread(target=_wait_for_parent, args=(self,), daemon=True).start()
 
@@ -195,10 +200,10 @@ def _wait_for_parent(master: Any) -> None:
 
 
 class _Ready:
-    """An add-on that prints the one line, and sees to it that the end is quiet."""
+    """An add-on that prints the one line, with what a person should know beside it, and sees to it that the end is quiet."""
 
-    def __init__(self, out: IO[str]) -> None:
-        self._out = out
+    def __init__(self, out: IO[str], beside: str) -> None:
+        self._out, self._beside = out, beside
 
     def running(self) -> None:
         from mitmproxy import ctx
@@ -215,6 +220,8 @@ class _Ready:
         ca = Path(ctx.options.confdir).expanduser() / "mitmproxy-ca-cert.pem"
         click.echo(" ".join(["demur is ready:", *words, f"NODE_EXTRA_CA_CERTS={quote(str(ca))}"]), file=self._out)
         self._out.flush()
+        if self._beside:
+            click.echo(f"demur: {self._beside}", err=True)
 
     def done(self) -> None:
         logging.getLogger(

@@ -78,6 +78,8 @@ def _by_another(facts: Facts) -> Iterator[str]:
         shown = facts.shown or facts.outcome == Outcome.RECOVERED_BY_API
         parts = ": the answer is in two parts" * shown + ", by two models" * (shown and same is False)
         yield f"It was declined in the middle and then answered{by}{parts}."
+    elif facts.strategy == Strategy.ASKED:
+        yield "It was answered by the model that was asked for, to which the conversation went back: nothing has to be done."
     else:
         yield f"It was answered{by}: nothing has to be done" + (
             ", and the answer is that model's." if same is False else "."

@@ -372,6 +372,11 @@ def test_what_was_answered_needs_no_steps(outcome: Outcome, by: str | None, what
     assert not re.search("stuck|Go back|first candidate|demur retry", told)
 
 
+def test_an_answer_of_the_model_that_was_asked_for_is_told_to_be_one() -> None:
+    told = said(**ANSWERED | {"model": "claude-opus-4-8"}, answered_by="claude-opus-5", strategy=Strategy.ASKED)
+    assert told.startswith("It was answered by the model that was asked for, to which the conversation went back")
+
+
 @pytest.mark.parametrize(
     ("changed", "what"),
     [
