@@ -192,6 +192,7 @@ def _report(
             raise Misused("--segment is a number in one request: name one refusal")
         read = sources(store, refusals, in_force.settings, chosen=segments, with_pairs=pairs)
     text, replaced = _written(read, in_force, level, shape, keep)
+    left_out = [*left_out, *_too_long(text, shape)]
     if yes:
         for sentence in left_out:
             warn(sentence)
@@ -222,6 +223,14 @@ def _written(
     if shape == "json":
         return words.as_json(json.loads(made.text), indent=2) + "\n", made.replaced
     return words.text(made.text), made.replaced
+
+
+def _too_long(text: str, shape: str) -> list[str]:
+    from proxy.report import markdown
+
+    if shape not in ("issue", "behavior") or len(text) <= markdown.MOST:
+        return []
+    return [f"GitHub takes {markdown.MOST:,} characters, and this has {len(text):,}: name fewer refusals"]
 
 
 def _channels(read: "Sources", in_force: "InForce", *, notes: bool = False) -> list[str]:

@@ -464,3 +464,13 @@ def test_an_interrupt_at_the_question_writes_nothing(two: Path, tmp_path: Path) 
 
 def test_help_has_an_example() -> None:
     assert "Example: demur report last" in demur("--help").stdout
+
+
+@pytest.mark.parametrize(("shape", "told"), [("issue", True), ("behavior", True), ("mail", False)])
+def test_what_is_too_long_for_an_issue_is_told_to_be(
+    shape: str, told: bool, two: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("proxy.report.markdown.MOST", 1000)
+    result = demur("last", "--as", shape, "--yes", "--db", two)
+    assert result.exit_code == 0
+    assert ("GitHub takes 1,000 characters, and this has" in result.stderr) is told
