@@ -9,8 +9,6 @@ Everything is bounded: how long an answer is held back, each hop, the attempts f
 recorded is recorded before the bytes that tell of it go out. If this code fails, the first answer goes on as it came (rule zero).
 """
 
-from typing import Any
-
 from proxy.core.answer import Answer
 from proxy.core.commands import (
     Abort,
@@ -32,12 +30,10 @@ from proxy.core.commands import (
     Told,
     Write,
 )
-from proxy.core.fitness import Unfit
 from proxy.core.graft import Graft
 from proxy.core.headers import first
-from proxy.core.hop import Hop
 from proxy.core.hops import HEAD_S, Hops
-from proxy.core.ledger import Ledger, ended, moved, turn_elsewhere
+from proxy.core.ledger import Ledger
 from proxy.core.marked import Marked
 from proxy.core.passage import Ending, Left, Leg, Passage
 from proxy.core.permission import Permission
@@ -47,10 +43,10 @@ from proxy.core.relay import Watched, passing, unopened
 from proxy.core.rephraser import Rephraser
 from proxy.core.splice import Refused, Wire
 from proxy.core.splice import event as made_event
+from proxy.core.stay import Stay
 from proxy.core.through import Through
 from proxy.core.whole import Whole
 from schemas.labels import Result, Ruling, Strategy
-from schemas.records import Pin
 
 
 class Armed:
@@ -73,11 +69,9 @@ class Armed:
         self._first: Leg | None = None
         self._opener: Leg | None = None
         """In plain wire the attempt that opened the client's message, or would; its refusal is the one that stands."""
-        self._pin: Pin | None = None
+        self._stay = Stay(plan, self._exchange, self._wire, self._passage, self._hops, self._ledger)
         self._tried = -1
         """The entry of the chain that was tried last."""
-        self._rested = -1
-        """The entry that the conversation had stayed on until it declined."""
         self._settled = False
         self._word: bytes | None = None
         """What the client gets where the refusal stands, once that is decided."""
@@ -123,44 +117,20 @@ class Armed:
 
     def _ask_first(self) -> Step[Event]:
         """Of the model that the conversation stays on, if it does; else as the client asked."""
-        made = yield from self._pinned()
+        made = None if (yield from self._is_client_hop()) else (yield from self._stay.hop())
         if made is not None:
             event = yield from self._hops.open(made, HEAD_S if self._plan.asked.who.streamed else None)
             if isinstance(event, Opened) and event.status < 300:
+                self._tried = self._stay.entry
                 return event
             yield Note("pin.failed", facts={"model": self._wire.model, "status": getattr(event, "status", None)})
-            self._stay(None)
+            self._stay.leave()
         request = self._plan.request
         self._ledger.began(self._asked)
         event = yield Open(request.method, request.target, self._hops.headers, request.body)
         if isinstance(event, Failed) and event.left:
             raise Left
         return event
-
-    def _pinned(self) -> Step[Hop | None]:
-        if (yield from self._is_client_hop()) or not self._plan.sticky_s:
-            return None
-        told = yield Ask(self._pin_of)
-        pin = told.answer if isinstance(told, Told) else None
-        models = [str(entry["model"]) for entry in self._plan.retry.fallback]
-        if not isinstance(pin, Pin) or pin.answered_by not in models:
-            return None
-        self._tried = models.index(pin.answered_by)
-        made = self._hops.made(self._plan.retry.fallback[self._tried])
-        if isinstance(made, Unfit):
-            self._tried = -1
-            return None
-        self._stay(pin)
-        return made
-
-    def _pin_of(self, counsel: Any) -> Pin | None:
-        """None too where a person judged correct what this request holds: then it is for the model that was asked to decline."""
-        key = self._plan.key()
-        pin: Pin | None = counsel.pin(key) if key else None
-        if pin is None:
-            return None
-        exchange, session = self._exchange, self._plan.asked.who.session_id
-        return None if counsel.judged_correct(exchange.asked(), session, exchange.marks()) else pin
 
     def _is_client_hop(self) -> Step[bool]:
         """The client's own answer to a refusal is left alone."""
@@ -171,15 +141,6 @@ class Armed:
                 self._own = exchange.ruling = Ruling.CLIENT_HOP
                 self._passage.id = exchange.record_id()
         return self._own is Ruling.CLIENT_HOP
-
-    def _stay(self, pin: Pin | None) -> None:
-        self._pin = pin
-        self._passage.answered_by = self._hops.resting = pin.answered_by if pin else None
-        self._wire.model = pin.answered_by if pin else self._asked
-        self._exchange.model = self._passage.answered_by
-        self._tried = self._tried if pin else -1
-        if pin:
-            self._ledger.began(pin.answered_by, Strategy.STICKY)
 
     def _begin(self, head: Opened) -> Leg | None:
         """Who reads the first answer; None where it only passes."""
@@ -209,17 +170,16 @@ class Armed:
             self._passage.until = self._plan.clock() + self._plan.retry.hold_s
         if self._own is not None:
             return self._own
-        if leg is self._first and self._pin is not None:
-            following = yield from self._turn_back(leg, refused, self._pin)
+        if leg is self._first and self._stay.pin is not None:
+            following = yield from self._turn_back(leg, refused)
             if following is not None:
                 return following
         return (yield from self._go_on(leg, refused))
 
-    def _turn_back(self, leg: Leg, refused: Refused, pin: Pin) -> Step[tuple[Leg, Ending] | Ruling | None]:
+    def _turn_back(self, leg: Leg, refused: Refused) -> Step[tuple[Leg, Ending] | Ruling | None]:
         """The conversation stays no longer where it was declined: what the client asked is next, which is no route of ours."""
-        yield Tell(lambda counsel: counsel.unstick(pin))
-        yield Keep(ended(pin, self._exchange.now()))
-        self._rested, self._tried = self._tried, -1
+        yield from self._stay.end()
+        self._tried = -1
         ruling = yield from self._permission.against(leg, refused, but=(Ruling.CATEGORY, Ruling.ROUTES))
         if ruling is not None:
             return ruling
@@ -232,7 +192,7 @@ class Armed:
         if ruling is not None:
             return ruling
         entries = [n for n in chain(self._plan.retry, self._asked, refused.category) if n > self._tried]
-        entries = [n for n in entries if n != self._rested]
+        entries = [n for n in entries if n != self._stay.entry]
         rephrases = self._rephraser.open_to(refused.category) and not self._passage.responded
         if not entries and not rephrases:
             return Ruling.EXHAUSTED if self._hops.sent or self._tried >= 0 else Ruling.ROUTES
@@ -267,10 +227,8 @@ class Armed:
         self._settled = True
         if leg.answer is not None:
             yield from self._recovered(leg, answer)
-        elif self._pin is not None:
-            pin = moved(self._pin, self._exchange.now(), self._plan.sticky_s)
-            yield Tell(lambda counsel: counsel.stick(pin))
-            yield Keep(turn_elsewhere(pin))
+        else:
+            yield from self._stay.go_on()
 
     def _recovered(self, leg: Leg, answer: Answer) -> Step[None]:
         self._ledger.ended(answer, Result.ANSWERED)
@@ -297,7 +255,7 @@ class Armed:
         assert self._opener is not None
         yield from self._stands(ruling)
         yield from self._watched.count()
-        self._passage.answered_by = self._pin.answered_by if self._pin else None
+        self._passage.answered_by = self._stay.model
         data, source = self._standing(self._opener, leg)
         self._passage.out = self._word = data
         yield from self._passage.write(self._opener, data, whole=True, last=True)

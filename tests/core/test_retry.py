@@ -69,6 +69,7 @@ from proxy.core import (
     plan,
     policy,
     splice,
+    stay,
     through,
 )
 from proxy.core import whole as whole_body
@@ -975,6 +976,7 @@ MODULES = (
     policy,
     conversation,
     answer,
+    stay,
 )
 PLACES = {
     f"{module.__name__.rpartition('.')[2]}.{'' if holder is module else holder.__name__ + '.'}{name}": (holder, name)
@@ -1026,6 +1028,12 @@ SCENES: dict[str, tuple[Retry, list[Answer], Json]] = {
     "whole, answered": (retry(), [whole(message())], {"stream": False}),
     "whole, standing": (retry(fallback=ONE), [whole(refused_message(**CLAIMED)), failing(529)], {"stream": False}),
     "without a last blank line": (retry(), [Answer([answering(said(0, "Hi"))[:-1]])], {}),
+    "staying": (retry(sticky=True), [in_frames(SERVED)], {}),
+    "staying, declined": (
+        retry(sticky=True, fallback=ONE),
+        [in_frames(declining(model=SECOND)), in_frames(declining(model=SECOND))],
+        {},
+    ),
     "late": (retry(), [Answer([start(), thought(0, "hm"), 61.0, said(1, "Hi") + end() + STOP])], {}),
     "cut": (retry(), [in_frames(start() + said(0, "Hi"), CUT)], {}),
 }
@@ -1047,7 +1055,12 @@ def outcomes(scene: str) -> list[bytes]:
     settings, answers, body = SCENES[scene]
     first = b"".join(piece for piece in answers[0].body if isinstance(piece, bytes))
     bare = without_credit(first.replace(b'": ', b'":').replace(b', "', b',"')) if body else without_credit(first)
-    return [play(settings, *answers, asked=request(body)).body, first, bare]
+    return [play(settings, *answers, asked=request(body), counsel=counsel_of(scene)).body, first, bare]
+
+
+def counsel_of(scene: str) -> Memory:
+    """Whether the conversation stays on another model already."""
+    return pinned() if scene.startswith("staying") else Memory()
 
 
 CATCHING = {"through.Through._guarded", "through.Through._release", "through.Through._finish"}
@@ -1061,7 +1074,7 @@ def test_wherever_our_own_code_fails_nobody_waits_and_nothing_is_mixed(place: st
         for at in range(1, 6):
             with breaking(*PLACES[place], at) as calls:
                 try:
-                    book = Patient(settings, request(body))
+                    book = Patient(settings, request(body), counsel=counsel_of(scene))
                 except Bug:
                     continue
                 book.first = answers[0]
