@@ -152,7 +152,7 @@ def _add_course(facts: Facts, refusal: Refusal, incident: list[Refusal], attempt
     """What was tried; and that a turn is accepted that was declined first and then answered."""
     last = tries.answered(attempts)
     facts.strategy, facts.shown = last.strategy if last else None, tries.shown(attempts)
-    facts.ruling, facts.tried = refusal.ruling, tries.in_vain(attempts)
+    facts.ruling, facts.tried, facts.stayed = refusal.ruling, tries.in_vain(attempts), tries.stayed(attempts)
     since = refusal.accepted_at or ""
     before = [one for one in incident if _is_answered(one) and _is_beside(one, refusal) and since < one.at < refusal.at]
     turns = [one.turn for one in before if one.turn is not None and one.turn < (refusal.turn or 0)]

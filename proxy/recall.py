@@ -4,7 +4,8 @@ The writer is always a little behind, and what another process wrote stands in t
 database cannot be read, memory alone decides, and what only the database knows is not known.
 
 A pin that is in memory and not in the database is either not written yet or was removed by a person (``demur sticky clear``). It
-was removed if it has been seen there, or if a removal is recorded that came after it was remembered here.
+was removed if it has been seen there, or if a removal is recorded that came after it was remembered here. One that stands there as ended
+before its time, and since it was remembered here, was ended by another process, whose turn was declined.
 """
 
 import time
@@ -73,7 +74,7 @@ class Recall:
         with self._lock:
             before = self._pins.get(key)
         nothing: tuple[Pin | None, str | None] = (None, None)
-        told = self._ask(lambda store: (store.pin(key, self._stamp()), store.unpinned(key)), nothing)
+        told = self._ask(lambda store: (store.pin(key, ""), store.unpinned(key)), nothing)
         with self._lock:
             if told is not None:
                 self._compare(key, before, *told)
@@ -124,19 +125,22 @@ class Recall:
 
     def _compare(self, key: str, before: _Known | None, stored: Pin | None, unpinned: str | None) -> None:
         """Brings memory up to what the database said. ``before``: what was known when it was asked."""
-        known = self._pins.get(key)
+        known, ended = self._pins.get(key), ""
+        if stored is not None and stored.until <= self._stamp():
+            ended, stored = stored.until, None
         if stored is not None and known is not None and stored.until <= known.ended:
             return
         if stored is not None:
             ours = known is not None and known.pin.until >= stored.until
             base = known if known is not None and ours else _Known(stored, self._stamp())
             self._pins.use(key, replace(base, seen=stored.until))
-        elif before is not None and known is before and self._was_removed(before, unpinned):
+        elif before is not None and known is before and self._was_removed(before, unpinned or "", ended):
             del self._pins[key]
 
-    def _was_removed(self, known: _Known, unpinned: str | None) -> bool:
+    def _was_removed(self, known: _Known, unpinned: str, ended: str) -> bool:
         """Where it was seen there and had ended since, that may be all: the writer has not moved it yet."""
-        return known.seen > self._stamp() or (unpinned is not None and unpinned >= known.since)
+        cut_short = known.since <= ended < (known.seen or known.pin.until)
+        return known.seen > self._stamp() or unpinned >= known.since or cut_short
 
     def _ask[T](self, question: Callable[[Store], T], nothing: T) -> T | None:
         """The store's answer: ``nothing`` where there is no database yet, None where it cannot be read."""

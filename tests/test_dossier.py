@@ -175,7 +175,9 @@ def test_a_pin_is_that_of_the_refusal_or_the_one_by_which_it_was_declined(store:
     assert of(store, 2, declined(2, model="claude-opus-4-8")).pin is None
     other = declined(3, model="claude-sonnet-5")
     other.attempts = [STICKY]
-    assert of(store, 3, other).pin is None
+    left = of(store, 3, other)
+    assert left.pin is None
+    assert any("stays on claude-sonnet-5 no longer" in step for step in left.advice)
 
 
 def test_whom_demur_asked_in_vain_is_told_to_the_advice(store: Store) -> None:

@@ -230,6 +230,17 @@ def test_a_pin_that_was_ended_counts_no_more_while_the_database_still_has_it(
     assert Recall(store.path, now=clock).pin("k") is None
 
 
+def test_a_pin_that_another_process_ended_counts_no_more(recall: Recall, store: Store, clock: Clock) -> None:
+    last = pin(until=clock.stamp(60))
+    recall.stick(last)
+    store.apply([Entry(pins=[last])])
+    clock.ahead = 2
+    store.apply([Entry(pins=[pin(until=clock.stamp(-1))])])
+    assert recall.pin("k") is None
+    recall.stick(last)
+    assert recall.pin("k") == last, "what had ended before it was set says nothing of it"
+
+
 def test_after_a_pin_was_ended_a_newer_one_counts_whoever_set_it(recall: Recall, store: Store, clock: Clock) -> None:
     recall.unstick(pin(until=clock.stamp(60)))
     mine = pin(until=clock.stamp(61), answered_by="mine")

@@ -1,6 +1,6 @@
 """What was tried after a refusal, as ``demur show`` tells it: which rule decided, every attempt, and what a rephrased one changed."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from itertools import zip_longest
 
 import click
@@ -21,7 +21,7 @@ _LEAST = 20
 def facts(refusal: Refusal, attempts: list[Attempt]) -> Iterator[tuple[str, str]]:
     """Titles and sentences: the rule that decided, and the turns that went elsewhere later."""
     if refusal.ruling:
-        yield "retry", _ruling(refusal.ruling, attempts)
+        yield "retry", ruling(refusal.ruling, attempts)
     if refusal.ruling == Ruling.ROUTES and refusal.model and not any(attempt.by == "demur" for attempt in attempts):
         yield "routes", words.line(vendor(refusal.model, refusal.category))
     if n := tries.restatements(attempts):
@@ -35,11 +35,12 @@ def facts(refusal: Refusal, attempts: list[Attempt]) -> Iterator[tuple[str, str]
         yield "later", f"{words.count(n, 'turn')} of the conversation {were} answered by {model} too"
 
 
-def _ruling(name: str, attempts: list[Attempt]) -> str:
+def ruling(name: str, attempts: Sequence[Attempt]) -> str:
+    """Which rule decided whether it was asked again, in a sentence."""
     vain, last = tries.in_vain(attempts), tries.answered(attempts)
     if name == Ruling.EXHAUSTED and tries.stayed(attempts) and not vain:
         return "not asked again: the conversation had stayed on a model, and after that one no other was asked"
-    said = words.ruling(name, tried=bool(vain or last))
+    said = words.ruling(name, tried=bool(vain or (last and last.by == "demur")))
     changed = name == Ruling.RECOVERED and last is not None and last.strategy in REPHRASED
     return f"{said}: with its last turn rephrased ({last.strategy})" if changed and last else said
 

@@ -155,6 +155,8 @@ def _how(attempt: Attempt, refusal: Refusal) -> str:
             return f"which declined it too{bracketed(other)}"
         case Trouble.CAPACITY | Trouble.REJECTED:
             how = _STATUSES.get(attempt.status or 0, "which rejected the request")
+        case Trouble.LEFT:
+            return "which had not answered when the client left"
         case Trouble.UNANSWERED:
             how = "whose answer broke off" if attempt.outcome == Result.CUT else "which gave no answer"
     return how + bracketed(tries.reason(attempt))

@@ -83,10 +83,10 @@ class Explained(NamedTuple):
 
     def then(self) -> str:
         """A sentence."""
-        from proxy.cli import words
+        from proxy.cli.attempts import ruling
 
-        ruling = self.refusal.ruling
-        return words.ruling(ruling) if ruling else "nobody decided: it was imported, or recorded by an older demur"
+        name = self.refusal.ruling
+        return ruling(name, self.attempts) if name else "nobody decided: it was imported, or recorded by an older demur"
 
     def now(self) -> str:
         """A sentence."""

@@ -12,7 +12,7 @@ from threading import Lock
 import click
 
 from proxy.cli.words import STAGES, line
-from schemas.labels import REPHRASED, Kind, Outcome
+from schemas.labels import REPHRASED, Kind, Outcome, Strategy
 from schemas.models import family
 from schemas.records import Pin, Refusal, Update
 
@@ -55,7 +55,7 @@ class Notice:
             self._say(f"a later turn was answered by {pin.answered_by}{_instead(pin.answered_by, pin.model)}")
         else:
             last = update.attempts[-1].strategy if update.attempts else None
-            self._ended(update.refusal_id, update.outcome, update.answered_by, last if last in REPHRASED else None)
+            self._ended(update.refusal_id, update.outcome, update.answered_by, last)
 
     def close(self) -> None:
         """The session is over."""
@@ -63,19 +63,18 @@ class Notice:
             _print(summary)
 
     def _ended(
-        self, refusal_id: str, outcome: Outcome | None, answered_by: str | None, rephrased: str | None = None
+        self, refusal_id: str, outcome: Outcome | None, answered_by: str | None, strategy: str | None = None
     ) -> None:
         if outcome in {None, Outcome.REFUSED, Outcome.UNKNOWN}:
             return
-        model, changed = (
-            answered_by or "another model",
-            f" after its last turn was rephrased ({rephrased})" if rephrased else "",
-        )
+        model = answered_by or "another model"
+        changed = f" after its last turn was rephrased ({strategy})" if strategy in REPHRASED else ""
         with self._lock:
             refusal = self._seen.get(refusal_id)
             self._answered[refusal_id] = f"{model}{changed}"
-        asked = refusal.model if refusal else None
-        self._say(f"answered by {model}{_instead(answered_by, asked)}{changed}{_ASKED.get(outcome, '')}")
+        back = " (the model that was asked for)" if strategy == Strategy.ASKED else ""
+        instead = back or _instead(answered_by, refusal.model if refusal else None)
+        self._say(f"answered by {model}{instead}{changed}{_ASKED.get(outcome, '')}")
 
     def _say(self, what: str) -> None:
         if self._at_once:

@@ -60,6 +60,8 @@ class Facts(Struct, kw_only=True):
     """Whether the client had been sent any of what was declined; None where that is not on record."""
     ruling: str | None = None
     """As in ``Refusal``."""
+    stayed: bool = False
+    """Whether the conversation had stayed on the model that declined it."""
     tried: list[Attempt] = field(default_factory=list)
     """Whom demur asked after the refusal, in vain."""
     pin: Pin | None = None

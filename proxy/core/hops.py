@@ -167,6 +167,7 @@ class Hops:
         self.lacked = model if event.status in CAPACITY else None
         answer = Answer()
         answer.opened(event.status, event.headers)
+        self._ledger.opened(answer)
         body = yield from self._error_body(event, answer)
         self._ledger.ended(answer, Result.ERROR, _status(event.status, body))
         if (field := learnable(event.status, body)) is not None:
@@ -195,6 +196,7 @@ class Hops:
         """
         answer = Answer()
         answer.opened(head.status, head.headers)
+        self._ledger.opened(answer)
         until = self._plan.clock() + TOTAL_S
         following = Leg(head, self._reader(leg, model, blocks), model, answer, until, sticks=sticks)
         streams = "event-stream" in (first(head.headers, b"content-type") or "").lower()

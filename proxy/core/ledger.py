@@ -6,6 +6,7 @@ from proxy.core.answer import Answer
 from proxy.core.exchange import Exchange, Maker
 from proxy.core.splice import Refused
 from proxy.core.stamps import stamp
+from proxy.core.tries import LEFT
 from schemas.labels import Outcome, Result, Ruling, Strategy
 from schemas.records import Attempt, Entry, Pin, Rephrasing, Update
 
@@ -19,16 +20,24 @@ class Ledger:
         self._rephrasings: list[Rephrasing] = []
         self._model: str | None = None
         self._strategy: Strategy | None = None
+        self._answer: Answer | None = None
+        self._open = False
         self._at = exchange.now()
 
     def began(self, model: str | None, strategy: Strategy | None = None) -> None:
         """An attempt was sent; ``strategy`` is None for the client's own."""
         self._model, self._strategy, self._at = model, strategy, self._exchange.now()
+        self._answer, self._open = None, True
+
+    def opened(self, answer: Answer) -> None:
+        """Its answer begins to come."""
+        self._answer = answer
 
     def ended(
         self, answer: Answer | None, result: Result, why: str | None = None, refused: Refused | None = None
     ) -> None:
         """It came to an end; ``why`` in a few words of ours; ``refused``: what a declined one left behind."""
+        self._open = False
         message, usage = (answer.message, answer.message.usage) if answer else (None, None)
         self._attempts.append(
             Attempt(
@@ -70,6 +79,8 @@ class Ledger:
     def stands(self, ruling: Ruling) -> Maker:
         """It was not, for this reason."""
         self._exchange.outcome = Result.REFUSED
+        if ruling is Ruling.LEFT:
+            self._cut_off()
         update = self._update(ruling)
 
         def make() -> Entry:
@@ -79,6 +90,17 @@ class Ledger:
             return Entry(updates=[update])
 
         return make
+
+    def _cut_off(self) -> None:
+        """A further attempt that was under way when the client left was sent, and costs what it costs."""
+        if not self._open or self._strategy in (None, Strategy.STICKY):
+            return
+        if (answer := self._answer) is not None:
+            answer.finish(whole=False)
+        if answer is not None and answer.message.stop_reason == "refusal":
+            self.ended(answer, Result.REFUSED)
+        else:
+            self.ended(answer, Result.CUT, LEFT)
 
     def pin(self, key: str, answered_by: str, seconds: float) -> Pin:
         """The conversation stays where it was answered."""

@@ -21,6 +21,7 @@ from proxy.core.passage import Ending, Left, Leg
 from proxy.core.plan import Plan
 from proxy.core.policy import rephrases
 from proxy.core.rephrase import Declined, Rephrased
+from proxy.core.tries import LEFT
 from schemas.labels import Result, Ruling, Strategy
 from schemas.settings import Rephrase
 
@@ -73,7 +74,11 @@ class Rephraser:
         if not isinstance(made, bytes):
             return made if isinstance(made, Rephrased | Declined) else Declined("it took too long")
         self._ledger.began(settings.restate_model, strategy)
-        found = yield from self._restated(made)
+        try:
+            found = yield from self._restated(made)
+        except Left:
+            self._ledger.ended(None, Result.ERROR, f"not sent: {LEFT}")
+            raise
         if isinstance(found, Declined):
             self._ledger.ended(None, Result.ERROR, f"not sent: {found.why}")
         return found

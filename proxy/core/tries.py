@@ -7,6 +7,8 @@ from proxy.core.splice import CAPACITY
 from schemas.labels import Result, Strategy
 from schemas.records import Attempt
 
+LEFT = "the client left"
+"""Why an attempt was not answered that was under way just then."""
 _UNSENT = "not sent"
 """How the reason begins where a restatement was asked for, and nothing was sent: see ``rephraser``."""
 
@@ -21,6 +23,8 @@ class Trouble(StrEnum):
     """The model is not there, or takes no such request: any other 4xx."""
     UNANSWERED = "unanswered"
     """No answer came, or not all of it."""
+    LEFT = "left"
+    """The client did not wait for it."""
 
 
 def stayed(attempts: Sequence[Attempt]) -> bool:
@@ -57,6 +61,8 @@ def trouble(attempt: Attempt) -> Trouble:
     """See ``Trouble``; of one that was not answered."""
     if attempt.outcome == Result.REFUSED:
         return Trouble.DECLINED
+    if attempt.why == LEFT:
+        return Trouble.LEFT
     if attempt.status in CAPACITY:
         return Trouble.CAPACITY
     rejected = attempt.outcome == Result.ERROR and 400 <= (attempt.status or 0) < 500

@@ -39,6 +39,7 @@ _TROUBLES = {
     Trouble.REJECTED: "cannot take this request{why}: look at the name and the keys of its [[retry.fallback]]; `demur doctor` tells what is"
     " set.",
     Trouble.UNANSWERED: "gave no answer{why}: send the same once more in a while.",
+    Trouble.LEFT: "was still at it when the client left: send the same once more, and wait for it.",
 }
 """What to do about a model that demur asked in vain."""
 
@@ -57,6 +58,8 @@ def _by_client(facts: Facts) -> Iterator[str]:
             yield "It was answered: the client itself asked again."
         case True:
             yield "It was answered: the client itself asked the same model once more."
+        case _ if facts.stayed:
+            yield f"It was answered: the client itself asked again, and the conversation stays on {_declining(facts)} no longer."
         case _:
             yield "It was answered: the client itself asked another model."
             if may_go_on(facts) and is_claude_code(facts):
@@ -116,12 +119,20 @@ def after_output(facts: Facts) -> Iterator[str]:
 
 
 def staying(facts: Facts) -> Iterator[str]:
-    """How to leave the model on which the conversation stays, and which declined."""
-    if is_open(facts) and may_go_on(facts) and facts.pin is not None:
+    """How to leave the model on which the conversation stays, and which declined; or that it was left."""
+    if not is_open(facts) or not may_go_on(facts):
+        return
+    if facts.pin is not None:
         yield (
             f"The conversation stays on {facts.pin.answered_by}: `demur sticky clear {facts.pin.session_id}` brings it back to"
             f" {facts.pin.model}, which was asked for."
         )
+    elif facts.stayed and all(one.strategy != Strategy.ASKED for one in facts.tried):
+        yield f"The conversation stays on {_declining(facts)} no longer: what is sent next goes to the model that you chose."
+
+
+def _declining(facts: Facts) -> str:
+    return facts.model or "the model that declined it"
 
 
 def stuck(facts: Facts) -> Iterator[str]:

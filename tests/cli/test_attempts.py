@@ -121,6 +121,13 @@ def test_a_rule_that_stopped_a_chain_half_way_is_told_so(db: Path) -> None:
     assert "not asked once more: the request had had its further attempts" in " ".join(" ".join(shown(db)).split())
 
 
+def test_what_the_client_asked_by_itself_is_not_called_asked_by_demur(db: Path) -> None:
+    kept = entry(1, ruling=Ruling.MID_STREAM, outcome=Outcome.RECOVERED_BY_CLIENT)
+    kept.attempts = [Attempt(n=1, by="client", model="claude-opus-4-8", outcome=Result.ANSWERED)]
+    keep(db, kept)
+    assert "retry not asked again: output had been sent" in " ".join(" ".join(shown(db)).split())
+
+
 def test_where_nobody_decided_nothing_is_said_and_an_unknown_ruling_is_shown_as_it_is(db: Path) -> None:
     keep(db, entry(1))
     assert not [line for line in shown(db) if line.startswith("retry")]

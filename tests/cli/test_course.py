@@ -11,6 +11,7 @@ from entries import entry, name, pin, refusal
 from playbook import called, declining
 from proxy.cli import course
 from proxy.cli.words import short
+from proxy.core.tries import LEFT
 from schemas.labels import Kind, Outcome, Result, Ruling, Stage, Strategy
 from schemas.records import Attempt, Entry
 from schemas.settings import Retry
@@ -44,6 +45,7 @@ def shown(db: Path, *arguments: str, **environment: str) -> str:
         (asked(status=500, why="HTTP 500"), "gave no answer (HTTP 500)"),
         (asked(why="no answer in time"), "gave no answer (no answer in time)"),
         (asked(Result.CUT, why="it broke off"), "se answer broke off (it broke off)"),
+        (asked(Result.CUT, why=LEFT), "had not answered when the client left"),
         (asked(Result.REFUSED, category="cyber", status=200), "declined it too"),
         (asked(Result.REFUSED, category="bio"), "declined it too (bio)"),
     ],

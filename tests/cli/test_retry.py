@@ -229,6 +229,16 @@ def test_what_the_course_was_against_stands_beside_what_the_rules_allow(db: Path
     assert explained(db, restart)["now"]["course"] is None
 
 
+def test_what_was_decided_after_demur_had_asked_is_told_as_by_show(db: Path) -> None:
+    kept = declined(request())
+    kept.refusals[0].ruling = Ruling.LEFT
+    kept.attempts = [
+        Attempt(n=1, by="demur", model="b", outcome=Result.CUT, strategy="fallback", why="the client left")
+    ]
+    keep(db, kept)
+    assert explained(db)["then"]["said"] == "not asked once more: the client had left"
+
+
 def stayed(db: Path, *, content: bool = True, **fields: Any) -> None:
     """The conversation stayed on opus-4-8, which declined."""
     kept = declined(request(), content=content)

@@ -10,6 +10,7 @@ import pytest
 from proxy.core.advice import advice
 from proxy.core.facts import RESERVED, Facts, despite_exemption, hearsay, is_stuck
 from proxy.core.meaning import about
+from proxy.core.tries import LEFT
 from schemas.labels import History, Kind, Label, Outcome, Result, Role, Ruling, Stage, Strategy, Verdict
 from schemas.records import Annotation, Attempt, Pin
 
@@ -427,6 +428,7 @@ def test_what_to_do_about_those_that_demur_asked_in_vain_goes_by_how_they_failed
         failed("b", 404),
         failed("c", why="no answer in time"),
         failed("d", outcome=Result.REFUSED),
+        failed("e", outcome=Result.CUT, why=LEFT),
     ]
     told = said(**GROWN, category="cyber", tried=tried)
     assert (
@@ -439,12 +441,27 @@ def test_what_to_do_about_those_that_demur_asked_in_vain_goes_by_how_they_failed
     )
     assert "c gave no answer (no answer in time): send the same once more in a while." in told
     assert " | d " not in told
+    assert "e was still at it when the client left: send the same once more, and wait for it." in told
     assert "gave no answer: send" in said(**GROWN, tried=[failed("m")])
     assert "The model that was asked gave no answer" in said(
         **GROWN, tried=[msgspec.structs.replace(failed(""), model=None)]
     )
     for closed in ({"category": "bio"}, {"judged_correct": True}, {"outcome": Outcome.RECOVERED_BY_CLIENT}):
         assert "once more" not in said(**{**GROWN, "tried": tried, **closed})
+
+
+STAYED: dict[str, Any] = GROWN | {"model": "claude-opus-5", "stayed": True}
+
+
+def test_that_the_conversation_has_left_the_model_that_declined_is_told_where_no_other_was_asked() -> None:
+    left = "The conversation stays on claude-opus-5 no longer"
+    assert f"{left}: what is sent next goes to the model that you chose." in said(**STAYED)
+    assert left not in said(**STAYED | {"stayed": False})
+    assert left not in said(**STAYED, tried=[failed("m", strategy=Strategy.ASKED)])
+    assert left not in said(**STAYED, judged_correct=True)
+    again = said(**{**STAYED, "outcome": Outcome.RECOVERED_BY_CLIENT, "answered_by": "claude-sonnet-5"})
+    assert "the client itself asked again, and the conversation stays on claude-opus-5 no longer." in again
+    assert "The client may stay" not in again
 
 
 def test_after_output_the_ways_on_are_named() -> None:

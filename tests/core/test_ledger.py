@@ -1,12 +1,15 @@
 """What became of a declined request is recorded attempt by attempt, and how it ended."""
 
-from answers import REFUSAL
+import pytest
+
+from answers import REFUSAL, start
 from playbook import BEGAN, PRIMARY, SECOND, SESSION, SSE, TOKEN, answering, declining, said, watching
 from playbook import request as asked
 from proxy.core.answer import Answer
 from proxy.core.exchange import Exchange
 from proxy.core.ledger import Ledger, moved, turn_elsewhere
 from proxy.core.splice import Refused
+from proxy.core.tries import LEFT
 from schemas.labels import Outcome, Result, Ruling, Strategy
 from schemas.records import Attempt, Pin, Update
 
@@ -123,6 +126,44 @@ def test_only_a_refusal_that_reached_the_client_may_be_answered_by_it() -> None:
         made = exchange(Clock())
         Ledger(made).stands(ruling)()
         assert len(made._watcher.recent) == reached
+
+
+@pytest.mark.parametrize(
+    ("came", "outcome", "why", "tokens"),
+    [
+        (None, Result.CUT, LEFT, None),
+        (start(SECOND), Result.CUT, LEFT, 412),
+        (declining(), Result.REFUSED, None, 412),
+    ],
+    ids=["before the head", "in the answer", "at its own refusal"],
+)
+def test_an_attempt_that_is_under_way_when_the_client_leaves_is_recorded_as_far_as_it_came(
+    came: bytes | None, outcome: Result, why: str | None, tokens: int | None
+) -> None:
+    ledger = Ledger(exchange(Clock()))
+    ledger.began(PRIMARY)
+    ledger.ended(answer(REFUSAL), Result.REFUSED)
+    ledger.began(SECOND, Strategy.FALLBACK)
+    if came is not None:
+        ledger.opened(answer(came))
+    _, attempt = ledger.stands(Ruling.LEFT)().updates[0].attempts
+    assert (attempt.by, attempt.model, attempt.strategy) == ("demur", SECOND, Strategy.FALLBACK)
+    assert (attempt.outcome, attempt.why, attempt.input_tokens) == (outcome, why, tokens)
+
+
+@pytest.mark.parametrize("strategy", [None, Strategy.STICKY])
+def test_the_first_attempt_is_no_further_one_when_the_client_leaves(strategy: Strategy | None) -> None:
+    ledger = Ledger(exchange(Clock()))
+    ledger.began(PRIMARY, strategy)
+    assert ledger.stands(Ruling.LEFT)().updates[0].attempts == []
+
+
+def test_an_attempt_that_had_ended_is_recorded_once_when_the_client_leaves() -> None:
+    ledger = Ledger(exchange(Clock()))
+    ledger.began(SECOND, Strategy.FALLBACK)
+    ledger.ended(None, Result.ERROR, "no route")
+    (attempt,) = ledger.stands(Ruling.LEFT)().updates[0].attempts
+    assert attempt.why == "no route"
 
 
 def test_attempts_at_a_refusal_that_is_known_are_put_behind_those_before() -> None:

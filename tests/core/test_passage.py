@@ -244,6 +244,8 @@ def test_when_the_client_leaves_nothing_more_is_asked_and_what_was_declined_is_r
     if refused:
         assert (played.ruling, played.outcome) == (Ruling.LEFT, Outcome.REFUSED)
         assert len(played.kept[0].refusals) == 1
+        further = [attempt for attempt in played.attempts if attempt.by == "demur"]
+        assert [attempt.model for attempt in further] == [SECOND] * ("hop" in where)
 
 
 def test_a_client_that_leaves_after_the_answer_had_come_was_answered() -> None:

@@ -78,6 +78,7 @@ def test_a_client_that_leaves_while_it_is_restated_ends_it_all(answers: tuple[An
     played = play(rephrasing("restate"), DECLINED, *answers)
     assert len(played.asked) == 2
     assert played.ruling == "left"
+    assert [attempt.why for attempt in played.attempts] == [None, "not sent: the client left"]
     assert not played.is_whole
 
 

@@ -57,6 +57,7 @@ def test_what_the_client_was_sent_is_that_of_the_first_attempt() -> None:
         (FAILED, Trouble.CAPACITY, "HTTP 529"),
         (attempt(Result.ERROR, status=429, why="HTTP 429, rate_limit_error"), Trouble.CAPACITY, "HTTP 429, rate_limit_error"),
         (attempt(Result.ERROR, status=404), Trouble.REJECTED, "HTTP 404"),
+        (attempt(Result.CUT, status=529, why=tries.LEFT), Trouble.LEFT, "the client left"),
         (attempt(Result.ERROR, status=500), Trouble.UNANSWERED, "HTTP 500"),
         (attempt(Result.ERROR), Trouble.UNANSWERED, None),
         (attempt(Result.CUT, status=200, why="it broke off"), Trouble.UNANSWERED, "it broke off"),
