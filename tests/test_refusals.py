@@ -1089,7 +1089,9 @@ def test_settings_that_were_changed_meanwhile_are_told_after_a_refusal(
     run = Run(tmp_path)
     with capture_logs() as lines:
         run.play(asked(), REFUSAL)
-        config.write_text("[capture]\nretention_days = 8\n")
+        changed = tmp_path / "changed.toml"
+        changed.write_text("[capture]\nretention_days = 8\n")
+        changed.replace(config)
         run.play(asked(), REFUSAL)
         run.close()
     assert [line["file"] for line in lines if line["event"] == "settings.changed"] == [str(config)]
