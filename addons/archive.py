@@ -26,14 +26,15 @@ class Archive:
         self.late: list[Thread] = []
         self._writer = Writer(db, retention_days=retention_days)
         self._writer.start()
-        self._looking = look
         self.acceptance, self._later = Acceptance(self._writer.put, db, redactor), Later()
-        self.keeper = Keeper(self._writer, lambda _refusal, _candidate: self._look(), later=self._later)
+        later = self._later
+
+        def tell(_refusal: object, _candidate: object) -> None:
+            later.do(look)
+
+        self.keeper = Keeper(self._writer, tell, later=later)
         self.uncounting = Keeper(Uncounted(self._writer))
         """For flows from a file."""
-
-    def _look(self) -> None:
-        self._later.do(self._looking)
 
     def close(self) -> None:
         """Keeps what there is."""

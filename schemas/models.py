@@ -11,6 +11,8 @@ from functools import lru_cache
 from typing import NamedTuple
 
 _ENDS = re.compile(r"(?:\[[^\]]*\]|-20\d{6}|@[\w-]*|-v\d+(?::\w+)*|-latest)+\Z")
+_ALIASES = {"claude-opus-4-0": "claude-opus-4", "claude-sonnet-4-0": "claude-sonnet-4"}
+"""Names that the API takes for a model with another one (platform.claude.com, Models overview)."""
 _OWNERS = re.compile(r"\A(?:.*/)?(?:(?:[\w-]+\.)?anthropic\.)?", re.DOTALL)
 
 
@@ -18,23 +20,11 @@ _OWNERS = re.compile(r"\A(?:.*/)?(?:(?:[\w-]+\.)?anthropic\.)?", re.DOTALL)
 def family(model: str) -> str:
     """A model's id without what a platform or a date adds: ``us.anthropic.claude-opus-5-20260724-v1:0`` is ``claude-opus-5``.
 
-    Taken off are the date, ``@20260101``, ``-v1:0``, ``-latest``, ``[1m]``, paths and the prefixes of Bedrock, in lower case.
+    Taken off are the date, ``@20260101``, ``-v1:0``, ``-latest``, ``[1m]``, paths and the prefixes of Bedrock, in lower case; and of two names the shorter
+    one is taken.
     """
-    return _ENDS.sub("", _OWNERS.sub("", model.strip().lower()))
-
-
-def is_same(one: str, other: str) -> bool:
-    """Whether two ids name one model, whatever date, platform or size of context they are written with."""
-    return _plain(one) == _plain(other)
-
-
-def _plain(model: str) -> str:
-    name = family(model)
+    name = _ENDS.sub("", _OWNERS.sub("", model.strip().lower()))
     return _ALIASES.get(name, name)
-
-
-_ALIASES = {"claude-opus-4-0": "claude-opus-4", "claude-sonnet-4-0": "claude-sonnet-4"}
-"""Names that the API takes for a model with another one (platform.claude.com, Models overview)."""
 
 
 class Route(NamedTuple):
@@ -112,9 +102,7 @@ def _named(line: str, *versions: str) -> frozenset[str]:
     return frozenset(f"claude-{line}-{version}" for version in versions)
 
 
-_BEFORE_ADAPTIVE = (
-    _named("opus", "4", "4-0", "4-1", "4-5") | _named("sonnet", "4", "4-0", "4-5") | _named("haiku", "4-5")
-)
+_BEFORE_ADAPTIVE = _named("opus", "4", "4-1", "4-5") | _named("sonnet", "4", "4-5") | _named("haiku", "4-5")
 _BEFORE_OPUS_4_7 = _BEFORE_ADAPTIVE | _named("opus", "4-6") | _named("sonnet", "4-6")
 _FABLE, _MYTHOS = _named("fable", "5", "5-1", "5-2"), _named("mythos", "5", "5-1", "5-2")
 _FAST = _named("opus", "4-8", "5", "5-5") | _named("fable", "5-2") | _named("mythos", "5-2")

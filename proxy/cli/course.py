@@ -144,7 +144,7 @@ def _addition(attempt: Attempt) -> str:
     """What was special about asking it."""
     if attempt.strategy in REPHRASED:
         return f" with the last turn rephrased ({attempt.strategy})"
-    return " (the model that was asked for)" * (attempt.strategy == Strategy.ASKED)
+    return " (the model that was asked for)" * (attempt.strategy == Strategy.PRIMARY)
 
 
 def _how(attempt: Attempt, refusal: Refusal) -> str:

@@ -72,7 +72,7 @@ class Notice:
         with self._lock:
             refusal = self._seen.get(refusal_id)
             self._answered[refusal_id] = f"{model}{changed}"
-        back = " (the model that was asked for)" if strategy == Strategy.ASKED else ""
+        back = " (the model that was asked for)" if strategy == Strategy.PRIMARY else ""
         instead = back or _instead(answered_by, refusal.model if refusal else None)
         self._say(f"answered by {model}{instead}{changed}{_ASKED.get(outcome, '')}")
 

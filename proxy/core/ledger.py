@@ -7,7 +7,7 @@ from proxy.core.exchange import Exchange, Maker
 from proxy.core.splice import Refused
 from proxy.core.stamps import stamp
 from proxy.core.tries import LEFT
-from schemas.labels import Outcome, Result, Ruling, Strategy
+from schemas.labels import REPHRASED, Outcome, Result, Ruling, Strategy
 from schemas.records import Attempt, Entry, Pin, Rephrasing, Update
 
 
@@ -71,7 +71,7 @@ class Ledger:
     def recovered(self, model: str, pin: Pin | None) -> Maker:
         """It was answered, by ``model``."""
         self._exchange.outcome, self._exchange.answered_by = Result.RECOVERED_BY_DEMUR, model
-        self._exchange.changed = self._strategy not in (Strategy.FALLBACK, Strategy.STICKY, Strategy.ASKED)
+        self._exchange.changed = self._strategy in REPHRASED
         update = self._update(Ruling.RECOVERED)
         update.outcome, update.answered_by = Outcome.RECOVERED_BY_DEMUR, model
         return lambda: Entry(updates=[update], pins=[pin] if pin else [])
@@ -130,7 +130,7 @@ def moved(pin: Pin, now: float, seconds: float) -> Pin:
     return replace(pin, until=max(pin.until, stamp(now + seconds)), turns=pin.turns + 1)
 
 
-def ended(pin: Pin, now: float) -> Maker:
+def unpinned(pin: Pin, now: float) -> Maker:
     """The conversation stays there no longer."""
     return lambda: Entry(pins=[replace(pin, until=stamp(now))])
 

@@ -20,7 +20,7 @@ from proxy.core.headers import Headers, tokens
 from proxy.core.message import parse
 from proxy.core.surface import Surface, surface
 from schemas.labels import Kind, Outcome, Ruling
-from schemas.models import family, is_same, permitted
+from schemas.models import family, permitted
 from schemas.settings import Retry
 
 NEVER = "reasoning_extraction"
@@ -141,7 +141,7 @@ def chain(retry: Retry, primary: str | None, category: str | None) -> list[int]:
     if category == NEVER:
         return []
     models = enumerate(str(entry["model"]) for entry in retry.fallback)
-    others = [(n, model) for n, model in models if not is_same(model, primary or "")]
+    others = [(n, model) for n, model in models if family(model) != family(primary or "")]
     targets = permitted(primary or "", category)
     if retry.routes == "any" or (targets is None and category in UNKNOWN_PRIMARY):
         return [n for n, _ in others]
@@ -158,10 +158,10 @@ def vendor(primary: str | None, category: str | None) -> str:
 
 def rephrases(retry: Retry, primary: str | None, category: str | None) -> bool:
     """Whether a rephrased attempt may be made: it is on, and its model is the one that declined, or one that may take over from it."""
-    model = retry.rephrase.model or primary or ""
-    own = is_same(model, primary or "")
+    model = family(retry.rephrase.model or primary or "")
+    own = model == family(primary or "")
     return retry.rephrase.enabled and (
-        retry.routes == "any" or own or family(model) in (permitted(primary or "", category) or ())
+        retry.routes == "any" or own or model in (permitted(primary or "", category) or ())
     )
 
 

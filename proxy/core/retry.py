@@ -121,7 +121,6 @@ class Armed:
         if made is not None:
             event = yield from self._hops.open(made, HEAD_S if self._plan.asked.who.streamed else None)
             if isinstance(event, Opened) and event.status < 300:
-                self._tried = self._stay.entry
                 return event
             yield Note("pin.failed", facts={"model": self._wire.model, "status": getattr(event, "status", None)})
             self._stay.leave()
@@ -179,23 +178,22 @@ class Armed:
     def _turn_back(self, leg: Leg, refused: Refused) -> Step[tuple[Leg, Ending] | Ruling | None]:
         """The conversation stays no longer where it was declined: what the client asked is next, which is no route of ours."""
         yield from self._stay.end()
-        self._tried = -1
         ruling = yield from self._permission.against(leg, refused, but=(Ruling.CATEGORY, Ruling.ROUTES))
         if ruling is not None:
             return ruling
         yield from self._hand_over(leg, refused)
-        return (yield from self._hops.try_entry({"model": self._asked}, leg, refused, Strategy.ASKED))
+        return (yield from self._hops.try_entry({"model": self._asked}, leg, refused, Strategy.PRIMARY))
 
     def _go_on(self, leg: Leg, refused: Refused) -> Step[tuple[Leg, Ending] | Ruling]:
         """Along the chain, and at its end with a rephrased turn."""
         ruling = yield from self._permission.against(leg, refused)
         if ruling is not None:
             return ruling
-        entries = [n for n in chain(self._plan.retry, self._asked, refused.category) if n > self._tried]
-        entries = [n for n in entries if n != self._stay.entry]
+        permitted = chain(self._plan.retry, self._asked, refused.category)
+        entries = [n for n in permitted if n > self._tried and n != self._stay.entry]
         rephrases = self._rephraser.open_to(refused.category) and not self._passage.responded
         if not entries and not rephrases:
-            return Ruling.EXHAUSTED if self._hops.sent or self._tried >= 0 else Ruling.ROUTES
+            return Ruling.EXHAUSTED if self._hops.sent else Ruling.ROUTES
         yield from self._hand_over(leg, refused)
         for self._tried in entries:
             following = yield from self._hops.try_entry(self._plan.retry.fallback[self._tried], leg, refused)

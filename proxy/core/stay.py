@@ -7,7 +7,7 @@ from proxy.core.exchange import Exchange
 from proxy.core.fitness import Unfit
 from proxy.core.hop import Hop
 from proxy.core.hops import Hops
-from proxy.core.ledger import Ledger, ended, moved, turn_elsewhere
+from proxy.core.ledger import Ledger, moved, turn_elsewhere, unpinned
 from proxy.core.passage import Passage
 from proxy.core.plan import Plan
 from proxy.core.splice import Wire
@@ -66,7 +66,7 @@ class Stay:
         assert self.pin is not None
         pin = self.pin
         yield Tell(lambda counsel: counsel.unstick(pin))
-        yield Keep(ended(pin, self._exchange.now()))
+        yield Keep(unpinned(pin, self._exchange.now()))
 
     def _pin_of(self, counsel: Any) -> Pin | None:
         """None too where a person judged correct what this request holds: then it is for the model that was asked to decline."""

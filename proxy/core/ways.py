@@ -81,7 +81,7 @@ def _by_another(facts: Facts) -> Iterator[str]:
         shown = facts.shown or facts.outcome == Outcome.RECOVERED_BY_API
         parts = ": the answer is in two parts" * shown + ", by two models" * (shown and same is False)
         yield f"It was declined in the middle and then answered{by}{parts}."
-    elif facts.strategy == Strategy.ASKED:
+    elif facts.strategy == Strategy.PRIMARY:
         yield "It was answered by the model that was asked for, to which the conversation went back: nothing has to be done."
     else:
         yield f"It was answered{by}: nothing has to be done" + (
@@ -127,7 +127,7 @@ def staying(facts: Facts) -> Iterator[str]:
             f"The conversation stays on {facts.pin.answered_by}: `demur sticky clear {facts.pin.session_id}` brings it back to"
             f" {facts.pin.model}, which was asked for."
         )
-    elif facts.stayed and all(one.strategy != Strategy.ASKED for one in facts.tried):
+    elif facts.stayed and all(one.strategy != Strategy.PRIMARY for one in facts.tried):
         yield f"The conversation stays on {_declining(facts)} no longer: what is sent next goes to the model that you chose."
 
 

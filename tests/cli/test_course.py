@@ -96,7 +96,7 @@ def test_an_answer_after_a_rephrasing_is_told_to_be_one() -> None:
 def test_a_conversation_that_had_stayed_elsewhere_is_told_to_have(db: Path) -> None:
     attempts = [
         asked(Result.REFUSED, n=0, strategy="sticky"),
-        asked(Result.ANSWERED, model=OPUS, strategy=Strategy.ASKED),
+        asked(Result.ANSWERED, model=OPUS, strategy=Strategy.PRIMARY),
     ]
     kept = entry(1, **{**REFUSED, "model": OTHER, "outcome": Outcome.RECOVERED_BY_DEMUR, "answered_by": OPUS})
     kept.attempts = attempts

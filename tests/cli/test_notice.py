@@ -185,7 +185,7 @@ def test_of_nothing_nothing_is_said(at_once: bool, capfd: pytest.CaptureFixture[
         ([refused(1), answered(1, None)], f"answered by another model instead of {MODEL}"),
         ([refused(1), rephrased("trim")], f"answered by {MODEL} after its last turn was rephrased (trim)"),
         ([refused(1), rephrased("fallback")], f"answered by {MODEL}"),
-        ([refused(1, model=OTHER), rephrased("asked")], f"answered by {MODEL} (the model that was asked for)"),
+        ([refused(1, model=OTHER), rephrased("primary")], f"answered by {MODEL} (the model that was asked for)"),
     ],
     ids=lambda value: value if isinstance(value, str) else "",
 )

@@ -374,7 +374,7 @@ def test_what_was_answered_needs_no_steps(outcome: Outcome, by: str | None, what
 
 
 def test_an_answer_of_the_model_that_was_asked_for_is_told_to_be_one() -> None:
-    told = said(**ANSWERED | {"model": "claude-opus-4-8"}, answered_by="claude-opus-5", strategy=Strategy.ASKED)
+    told = said(**ANSWERED | {"model": "claude-opus-4-8"}, answered_by="claude-opus-5", strategy=Strategy.PRIMARY)
     assert told.startswith("It was answered by the model that was asked for, to which the conversation went back")
 
 
@@ -457,7 +457,7 @@ def test_that_the_conversation_has_left_the_model_that_declined_is_told_where_no
     left = "The conversation stays on claude-opus-5 no longer"
     assert f"{left}: what is sent next goes to the model that you chose." in said(**STAYED)
     assert left not in said(**STAYED | {"stayed": False})
-    assert left not in said(**STAYED, tried=[failed("m", strategy=Strategy.ASKED)])
+    assert left not in said(**STAYED, tried=[failed("m", strategy=Strategy.PRIMARY)])
     assert left not in said(**STAYED, judged_correct=True)
     again = said(**{**STAYED, "outcome": Outcome.RECOVERED_BY_CLIENT, "answered_by": "claude-sonnet-5"})
     assert "the client itself asked again, and the conversation stays on claude-opus-5 no longer." in again

@@ -612,7 +612,7 @@ def test_where_it_declines_the_model_that_was_asked_is_next_and_the_conversation
     assert played.sent[1]["messages"] == played.sent[0]["messages"]
     assert (played.body, played.ruling) == (ANSWER, Ruling.RECOVERED)
     assert played.results == [(SECOND, Result.REFUSED), (PRIMARY, Result.ANSWERED)]
-    assert [attempt.strategy for attempt in played.attempts] == [Strategy.STICKY, Strategy.ASKED]
+    assert [attempt.strategy for attempt in played.attempts] == [Strategy.STICKY, Strategy.PRIMARY]
     assert played.kept[0].refusals[0].model == SECOND
     assert counsel.pins == {}
     (ended,) = [pin for entry in played.kept for pin in entry.pins]
@@ -672,6 +672,20 @@ def test_to_ask_what_the_client_asked_is_no_route_but_is_bounded(
     answers = [Answer([declining(model=SECOND)]), Answer([ANSWER])][: len(models)]
     played = play(retry(sticky=True, **changed), *answers, counsel=counsel)
     assert (played.models, played.ruling, counsel.pins) == (models, ruling, {})
+
+
+class JudgedMeanwhile(Memory):
+    """A person judges the content correct while the model that the conversation stays on is asked."""
+
+    def judged_correct(self, asked: str | None, session_id: str | None, marks: frozenset[bytes]) -> bool | None:
+        before, self.judged = self.judged, True
+        return before
+
+
+def test_what_a_person_judged_correct_is_not_asked_again_even_so() -> None:
+    counsel = JudgedMeanwhile(pins=pinned().pins)
+    played = play(retry(sticky=True), Answer([declining(model=SECOND)]), counsel=counsel)
+    assert (played.models, played.ruling, counsel.pins) == ([SECOND], Ruling.JUDGED_CORRECT, {})
 
 
 def test_a_reasoning_extraction_is_not_asked_again_even_so() -> None:

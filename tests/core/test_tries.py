@@ -16,7 +16,7 @@ def attempt(outcome: Result = Result.REFUSED, **fields: Any) -> Attempt:
 
 FIRST = attempt(by="client", shown=True, tools_held=2)
 STICKY = attempt(strategy=Strategy.STICKY)
-ASKED = attempt(strategy=Strategy.ASKED)
+ASKED = attempt(strategy=Strategy.PRIMARY)
 FAILED = attempt(Result.ERROR, strategy=Strategy.FALLBACK, status=529)
 UNSENT = attempt(Result.ERROR, strategy=Strategy.RESTATE, why="not sent: it adds a claim")
 RESTATED = attempt(Result.ANSWERED, strategy=Strategy.RESTATE)
