@@ -21,6 +21,7 @@ from proxy.incidents import regroup, unpacked
 from proxy.packed import Packed, pack
 from proxy.requests import Requests
 from proxy.tables import ACCEPTED, ANNOTATIONS, ATTEMPTS, NOW, PINS, REFUSALS, REPHRASINGS
+from schemas.labels import REPHRASED
 from schemas.records import Accepted, Annotation, Attempt, Entry, Pin, Refusal, Rephrasing, Traffic
 
 __all__ = ["Advance", "Loss", "Store", "StoreError"]
@@ -208,6 +209,15 @@ class Store(Requests):
         """What the rephrased attempts changed, in their order."""
         rows = self.rows("select * from rephrasings where refusal_id = ? order by n", [refusal_id])
         return [REPHRASINGS.record(row) for row in rows]
+
+    def rephrased(self, ids: Iterable[str]) -> set[str]:
+        """Those of some refusals that were answered after a rephrasing."""
+        sql = """
+            select refusal_id from attempts where outcome = 'answered' and refusal_id in (select value from json_each(?))
+                and strategy in (select value from json_each(?))
+        """
+        lists = [msgspec.json.encode(values).decode() for values in (list(ids), sorted(REPHRASED))]
+        return {row["refusal_id"] for row in self.rows(sql, lists)}
 
     def judged_correct(self, asked: str | None, incident_id: str | None = None) -> bool:
         """Whether anybody's last word on a refusal of this content, or of the incident of such a one, is that it was correct."""

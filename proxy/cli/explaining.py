@@ -183,12 +183,8 @@ def _models(retry: "Retry", refusal: "Refusal", asked: str | None, attempts: "Se
         return models
     if asked is None:
         return ["the model that was asked for"]
-    listed = _name(refusal.category) in retry.categories
+    listed = (refusal.category or "none") in retry.categories
     return [asked, *(model for model in models if listed and family(model) != family(refusal.model or ""))]
-
-
-def _name(category: str | None) -> str:
-    return "none" if category is None else category
 
 
 def _rephrasing(settings: "Rephrase", asked: "Asked", body: bytes | None) -> Rule:

@@ -15,7 +15,7 @@ from proxy.cli.options import (
     one_line_errors,
     since_option,
 )
-from schemas.labels import REPHRASED, Kind
+from schemas.labels import Kind
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -111,7 +111,7 @@ def _print(store: "Store", shown: "list[Incident]", total: int) -> None:
 
     short = store.short_ids(incident.told.id for incident in shown)
     several = any(len(incident.refusals) > 1 for incident in shown)
-    rephrased = _rephrased(store, [incident.refusals[-1].id for incident in shown])
+    rephrased = store.rephrased([incident.refusals[-1].id for incident in shown])
     rows = [
         _row(incident, short[incident.told.id], several=several, rephrased=incident.refusals[-1].id in rephrased)
         for incident in shown
@@ -125,17 +125,6 @@ def _print(store: "Store", shown: "list[Incident]", total: int) -> None:
     same = store.of_sessions({one.session_id for one in refusals if one.session_id})
     for loop in loops(same, {one.id for one in refusals}):
         click.secho(wrapped(sentence(loop), columns(table.UNLIMITED)), fg="yellow")
-
-
-def _rephrased(store: "Store", ids: list[str]) -> set[str]:
-    """Those of some refusals whose answer came after a rephrasing."""
-    from json import dumps
-
-    sql = """
-        select refusal_id from attempts where outcome = 'answered' and refusal_id in (select value from json_each(?))
-            and strategy in (select value from json_each(?))
-    """
-    return {row["refusal_id"] for row in store.rows(sql, [dumps(ids), dumps(sorted(REPHRASED))])}
 
 
 def _reported(store: "Store", ids: list[str]) -> str:
