@@ -211,3 +211,12 @@ def test_a_turn_elsewhere_counts_with_the_refusal_that_it_came_from() -> None:
     assert (entry.updates, entry.pins) == ([Update(refusal_id="01", turns_elsewhere=1)], [PIN])
     nameless = Pin(key="k", session_id="s", model=PRIMARY, answered_by=SECOND, at="", until="")
     assert turn_elsewhere(nameless)().updates == []
+
+
+@pytest.mark.parametrize("strategy", list(Strategy))
+def test_only_what_was_put_differently_is_not_what_the_client_had_asked(strategy: Strategy) -> None:
+    told = exchange(Clock())
+    ledger = Ledger(told)
+    ledger.began(SECOND, strategy)
+    ledger.recovered(SECOND, None)
+    assert told.changed is (strategy in {Strategy.SCOPE_NOTE, Strategy.TRIM, Strategy.RESTATE})

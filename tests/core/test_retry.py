@@ -3,6 +3,7 @@
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from itertools import chain
 from types import FunctionType, ModuleType
 from typing import Any
@@ -674,18 +675,22 @@ def test_to_ask_what_the_client_asked_is_no_route_but_is_bounded(
     assert (played.models, played.ruling, counsel.pins) == (models, ruling, {})
 
 
-class JudgedMeanwhile(Memory):
-    """A person judges the content correct while the model that the conversation stays on is asked."""
+@dataclass
+class Meanwhile(Memory):
+    """While the model that the conversation stays on is asked, what persons judged of the content changes."""
+
+    then: bool | None = True
 
     def judged_correct(self, asked: str | None, session_id: str | None, marks: frozenset[bytes]) -> bool | None:
-        before, self.judged = self.judged, True
+        before, self.judged = self.judged, self.then
         return before
 
 
-def test_what_a_person_judged_correct_is_not_asked_again_even_so() -> None:
-    counsel = JudgedMeanwhile(pins=pinned().pins)
+@pytest.mark.parametrize(("then", "ruling"), [(True, Ruling.JUDGED_CORRECT), (None, Ruling.STORE)])
+def test_what_a_person_judged_correct_or_may_have_is_not_asked_again_even_so(then: bool | None, ruling: Ruling) -> None:
+    counsel = Meanwhile(pins=pinned().pins, then=then)
     played = play(retry(sticky=True), Answer([declining(model=SECOND)]), counsel=counsel)
-    assert (played.models, played.ruling, counsel.pins) == ([SECOND], Ruling.JUDGED_CORRECT, {})
+    assert (played.models, played.ruling, counsel.pins) == ([SECOND], ruling, {})
 
 
 def test_a_reasoning_extraction_is_not_asked_again_even_so() -> None:
